@@ -1,0 +1,97 @@
+"""Opening accounts and changing their status: the business actions of this app."""
+
+from http import HTTPStatus
+
+from bson import Int64, ObjectId
+from django.conf import settings
+from django.utils import timezone
+from pymongo import ReturnDocument
+
+from accounts.models import GENESIS, Account
+from ledger_project.errors import LedgerError
+from ledger_project.money import decimals
+from ledger_project.mongo import Document, database, from_document
+
+
+class AccountNotFound(LedgerError):
+    """There is no such account, or it is not the caller's: the answer does not tell which."""
+
+    status = HTTPStatus.NOT_FOUND
+    code = "account_not_found"
+    message = "Account not found"
+
+
+class StatusRefused(LedgerError):
+    """The account cannot go to that status: it is closed, or it still holds money."""
+
+    status = HTTPStatus.CONFLICT
+    code = "status_refused"
+    message = "The account cannot be given that status"
+
+
+def open_account(*, user_id: ObjectId, currency: str | None = None, name: str = "") -> Account:
+    """Open a customer's account at zero. Raises UnknownCurrency."""
+    currency = currency or settings.DEFAULT_CURRENCY
+    decimals(currency)
+    document = _new(user_id, currency, name, Account.Kind.CUSTOMER)
+    _accounts().insert_one(document)
+    return from_document(Account, document)
+
+
+def ensure_system_account(*, user_id: ObjectId, currency: str, kind: Account.Kind) -> Account:
+    """The system user's account of this kind and currency, opened when it is missing. Raises UnknownCurrency.
+
+    Two at once: the unique index on (user, kind, currency) of system accounts lets one insert win; both get that one.
+    """
+    decimals(currency)
+    document = _new(user_id, currency, kind.title(), kind)
+    found = _accounts().find_one_and_update(
+        {"user": user_id, "kind": kind.value, "currency": currency},
+        {"$setOnInsert": {k: v for k, v in document.items() if k not in ("user", "kind", "currency")}},
+        upsert=True,
+        return_document=ReturnDocument.AFTER,
+    )
+    return from_document(Account, found)
+
+
+def set_status(*, account_id: ObjectId, status: Account.Status) -> Account:
+    """Freeze, unfreeze or close an account; for staff. Raises AccountNotFound, StatusRefused.
+
+    CLOSED is final and needs a zero balance. The condition is part of the update, and a transfer writes the account
+    document too, so neither can slip past the other.
+    """
+    condition: Document = {"_id": account_id, "status": {"$ne": Account.Status.CLOSED.value}}
+    if status == Account.Status.CLOSED:
+        condition["balance_minor"] = 0
+    found = _accounts().find_one_and_update(
+        condition,
+        {"$set": {"status": status.value, "updated_at": timezone.now()}},
+        return_document=ReturnDocument.AFTER,
+    )
+    if found is not None:
+        return from_document(Account, found)
+    if not Account.objects.filter(pk=account_id).exists():
+        raise AccountNotFound
+    raise StatusRefused
+
+
+def _new(user_id: ObjectId, currency: str, name: str, kind: Account.Kind) -> Document:
+    now = timezone.now()
+    return {
+        "_id": ObjectId(),
+        "user": user_id,
+        "name": name,
+        "kind": kind.value,
+        "status": Account.Status.ACTIVE.value,
+        "currency": currency,
+        "may_overdraw": kind == Account.Kind.EQUITY,
+        "balance_minor": Int64(0),
+        "sequence": Int64(0),
+        "chain_head": GENESIS,
+        "created_at": now,
+        "updated_at": now,
+    }
+
+
+def _accounts():
+    return database()[Account._meta.db_table]

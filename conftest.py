@@ -1,0 +1,128 @@
+"""What every test stands on: a real MongoDB replica set and a real Redis, one database a worker, cleared after each test."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import django
+import pytest
+
+from ledger_project.embedded import Mongo, Redis
+
+_servers = ExitStack()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the servers once, in the process that starts the workers; they find them in the environment.
+
+    Only then are Django's settings named, for they read where the servers are.
+    """
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker is None:
+        directory = Path(_servers.enter_context(tempfile.TemporaryDirectory(prefix="ledger-test-")))
+        mongo = _servers.enter_context(Mongo(directory, test=True))
+        redis = _servers.enter_context(Redis(directory))
+        os.environ["MONGODB_URI"] = mongo.uri
+        os.environ["REDIS_URL"] = redis.url
+    else:  # each worker has a database of Redis for itself, too
+        base, _ = os.environ["REDIS_URL"].rsplit("/", 1)
+        os.environ["REDIS_URL"] = f"{base}/{int(worker.removeprefix('gw')) + 1}"
+    os.environ["DJANGO_SETTINGS_MODULE"] = "ledger_project.settings.test"
+    django.setup()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop them, after the last worker."""
+    _servers.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _migrated(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """The migrated database of this worker, open to every test."""
+    with django_db_blocker.unblock():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _clean() -> Iterator[None]:
+    """Leave no document behind. Django's own way, to flush every collection, is far slower."""
+    yield
+    from ledger_project.mongo import database
+
+    keep = {"django_migrations", "django_content_type", "auth_permission"}
+    for name in database().list_collection_names(filter={"type": "collection"}):
+        if name not in keep and not name.startswith("system."):
+            database()[name].delete_many({})
+
+
+@pytest.fixture
+def new_user() -> Callable[..., Any]:
+    """Make a user: `new_user()`, `new_user(is_staff=True)`."""
+    from users.models import User
+
+    def make(*, name: str = "Asha", password: str | None = None, email: str | None = None, **fields: Any) -> User:
+        return User.objects.create_user(
+            email=email or f"{uuid4().hex}@example.com", name=name, password=password, **fields
+        )
+
+    return make
+
+
+@pytest.fixture
+def system_user(new_user: Callable[..., Any]) -> Any:
+    """A system user with an equity account in INR."""
+    from accounts.models import Account
+    from accounts.opening import ensure_system_account
+
+    user = new_user(name="System", is_system=True)
+    ensure_system_account(user_id=user.pk, currency="INR", kind=Account.Kind.EQUITY)
+    return user
+
+
+@pytest.fixture
+def new_account(system_user: Any) -> Callable[..., Any]:
+    """Open an account, with money in it: `new_account(user)`, `new_account(user, funds=500)`."""
+    from accounts.models import Account
+    from accounts.opening import ensure_system_account, open_account
+    from transactions import ledger
+    from transactions.posting import Transfer
+
+    def make(user: Any, *, funds: int | str = 0, currency: str = "INR", **fields: Any) -> Account:
+        account = open_account(user_id=user.pk, currency=currency, **fields)
+        if funds:
+            ensure_system_account(user_id=system_user.pk, currency=currency, kind=Account.Kind.EQUITY)
+            ledger.post(
+                Transfer(
+                    initiator=system_user.pk,
+                    from_account=None,
+                    to_account=account.pk,
+                    amount=Decimal(funds),
+                    idempotency_key=uuid4().hex,
+                )
+            )
+            account.refresh_from_db()
+        return account
+
+    return make
+
+
+@pytest.fixture
+def client_of() -> Callable[..., Any]:
+    """An API client that carries a token of the user: `client_of(user).get("/api/accounts/")`; without a user, none."""
+    from rest_framework.test import APIClient
+
+    from users.authentication import issue_token
+
+    def make(user: Any = None) -> APIClient:
+        client = APIClient(raise_request_exception=False)
+        if user is not None:
+            client.credentials(HTTP_AUTHORIZATION=f"Bearer {issue_token(user)}")
+        return client
+
+    return make

@@ -1,0 +1,71 @@
+"""/healthz says that the process lives, /readyz what it can reach."""
+
+import time
+from collections.abc import Callable
+
+from django.core.cache import cache
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, HttpResponse
+
+from ledger_project import jsonio
+from ledger_project.mongo import is_writable_primary
+from users.tasks import WORKERS_SEEN
+
+WORKER_SILENCE_SECONDS = 60
+
+
+def healthz(request: HttpRequest) -> HttpResponse:
+    """The process answers. Touches nothing else."""
+    return _json({"status": "ok"}, 200)
+
+
+def readyz(request: HttpRequest) -> HttpResponse:
+    """The state of each part. 503 when money cannot move: MongoDB has no writable primary, or migrations are missing.
+
+    Redis and the workers may be lost without harm to the money (e-mail waits in the outbox): then "degraded", still 200.
+    """
+    needed = {"mongodb": _state(_mongodb), "migrations": _state(_migrations)}
+    helpful = {"redis": _state(_redis), "workers": _state(_workers)}
+    if any(state != "ok" for state in needed.values()):
+        status = "unavailable"
+    else:
+        status = "ok" if all(state == "ok" for state in helpful.values()) else "degraded"
+    return _json({"status": status, "checks": needed | helpful}, 503 if status == "unavailable" else 200)
+
+
+def _state(check: Callable[[], str]) -> str:
+    try:
+        return check()
+    except Exception as error:  # a health check reports every failure as a state, by its name only
+        return f"down: {type(error).__name__}"
+
+
+def _mongodb() -> str:
+    return "ok" if is_writable_primary() else "down: no writable primary"
+
+
+def _migrations() -> str:
+    return "ok" if _all_applied() else "down: not applied"
+
+
+def _all_applied() -> bool:
+    executor = MigrationExecutor(connection)
+    return not executor.migration_plan(executor.loader.graph.leaf_nodes())
+
+
+def _redis() -> str:
+    cache.get("readyz")
+    return "ok"
+
+
+def _workers() -> str:
+    seen = cache.get(WORKERS_SEEN)
+    if seen is None:
+        return "down: none seen"
+    silence = time.time() - seen
+    return "ok" if silence < WORKER_SILENCE_SECONDS else f"down: silent for {silence:.0f} s"
+
+
+def _json(body: dict, status: int) -> HttpResponse:
+    return HttpResponse(jsonio.dumps(body), status=status, content_type="application/json")

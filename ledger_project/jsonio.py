@@ -1,0 +1,99 @@
+"""JSON in and out for money: numbers are read as Decimal and printed digit for digit, never through a binary float."""
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import IO, Any
+
+import orjson
+from bson import ObjectId
+from django.conf import settings
+from rest_framework import parsers, renderers
+from rest_framework.exceptions import APIException, ParseError
+
+
+def dumps(value: Any) -> bytes:
+    """Encode `value`; Decimal as an exact JSON number, ObjectId as 24 hex digits, datetimes as UTC milliseconds with Z."""
+    return orjson.dumps(value, default=_encode, option=orjson.OPT_PASSTHROUGH_DATETIME)
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return orjson.Fragment(plain(value))
+    if isinstance(value, ObjectId):
+        return str(value)
+    if isinstance(value, datetime):
+        return timestamp(value)
+    if isinstance(value, dict):  # DRF's ReturnDict and other subclasses
+        return dict(value)
+    if isinstance(value, (list, tuple)):
+        return list(value)
+    if isinstance(value, str):  # ErrorDetail, lazy strings
+        return str(value)
+    raise TypeError(f"not JSON: {type(value).__name__}")
+
+
+def plain(amount: Decimal) -> str:
+    """`amount` with neither exponent nor trailing zeros: 500, 10.5, -0.01."""
+    text = format(amount, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def timestamp(moment: datetime) -> str:
+    """`moment` as JavaScript prints it: 2026-11-22T09:30:00.123Z."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class PayloadTooLarge(APIException):
+    """The body is larger than MAX_REQUEST_BYTES."""
+
+    status_code = 413
+    default_code = "payload_too_large"
+    default_detail = "The request body is too large."
+
+
+class JSONParser(parsers.BaseParser):
+    """Read application/json with Decimal numbers; refuse NaN, Infinity, repeated names and anything that is not UTF-8."""
+
+    media_type = "application/json"
+
+    def parse(self, stream: IO[bytes], media_type: str | None = None, parser_context: dict | None = None) -> Any:
+        """Return the decoded body.
+
+        Raises ParseError for what is not JSON, PayloadTooLarge past MAX_REQUEST_BYTES.
+        """
+        raw = stream.read(settings.MAX_REQUEST_BYTES + 1)
+        if len(raw) > settings.MAX_REQUEST_BYTES:
+            raise PayloadTooLarge
+        try:
+            return json.loads(
+                raw.decode("utf-8"),
+                parse_float=Decimal,
+                parse_constant=_refuse_constant,
+                object_pairs_hook=_unique_names,
+            )
+        except (ValueError, RecursionError):
+            raise ParseError("The request body is not valid JSON.") from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name is repeated")
+    return found
+
+
+class JSONRenderer(renderers.BaseRenderer):
+    """Write application/json."""
+
+    media_type = "application/json"
+    format = "json"
+    charset = None
+
+    def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: dict | None = None) -> bytes:
+        """Encode `data`; nothing for an empty answer."""
+        return b"" if data is None else dumps(data)

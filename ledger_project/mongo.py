@@ -1,0 +1,121 @@
+"""MongoDB: the only door to a write that touches more than one document, and small helpers for documents.
+
+Why not Django's or the backend's `atomic`: see docs/adr/0002-one-door-to-transactions.md.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import pymongo
+from bson.codec_options import CodecOptions
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.db.models import Model
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+from pymongo.errors import PyMongoError
+from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
+from pymongo.write_concern import WriteConcern
+
+logger = logging.getLogger(__name__)
+
+Document = dict[str, Any]
+Result = TypeVar("Result")
+M = TypeVar("M", bound=Model)
+
+# Acknowledged means: on the journals of a majority.
+DURABLE = WriteConcern(w="majority", j=True, wtimeout=5000)
+TIMES_WITH_ZONE: CodecOptions[Document] = CodecOptions(tz_aware=True)
+
+
+class Unit:
+    """One unit of work: the session that its reads and writes must carry, and what is to happen once it is committed."""
+
+    def __init__(self, session: ClientSession) -> None:
+        self.session = session
+        self.database = database()
+        self._after_commit: list[Callable[[], None]] = []
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """Call `callback` once the unit is durable. Its failure is logged and reaches nobody: the money has moved."""
+        self._after_commit.append(callback)
+
+    def committed(self) -> None:
+        """Run the callbacks, in the order they were given."""
+        for callback in self._after_commit:
+            try:
+                callback()
+            except Exception:
+                logger.exception("an after-commit callback failed")
+
+
+def database() -> Database[Document]:
+    """The database of Django's default connection, on the client that all threads of this process share.
+
+    Times come back with their zone (UTC), as the rest of the code has them.
+    """
+    return connection.database.with_options(TIMES_WITH_ZONE)
+
+
+def run_transaction(work: Callable[[Unit], Result], *, timeout_seconds: float | None = None) -> Result:
+    """Run `work` in one MongoDB transaction and return what it returns, once that is committed by a majority, journaled.
+
+    `work` may run several times (a write conflict, a new primary), each time with a fresh Unit: it must read all that it
+    decides on through `unit.session` and have no effect outside the database but through `unit.after_commit`. ORM calls
+    inside join the transaction. After `timeout_seconds` (settings.POSTING_DEADLINE_SECONDS) the attempt ends.
+
+    Raises whatever `work` raises (nothing is then written), and PyMongoError when the database gave up. One with the
+    label UnknownTransactionCommitResult may have been committed: look before telling anybody that it was not.
+    """
+    unit: Unit
+
+    def attempt(session: ClientSession) -> Result:
+        nonlocal unit
+        unit = Unit(session)
+        with _orm_joins(session):
+            return work(unit)
+
+    with pymongo.timeout(timeout_seconds or settings.POSTING_DEADLINE_SECONDS):
+        with database().client.start_session() as session:
+            result = session.with_transaction(
+                attempt,
+                read_concern=ReadConcern("snapshot"),
+                write_concern=DURABLE,
+                read_preference=ReadPreference.PRIMARY,
+            )
+    unit.committed()
+    return result
+
+
+@contextmanager
+def _orm_joins(session: ClientSession) -> Iterator[None]:
+    """Have the ORM use `session`; give back PyMongo's own error where the ORM wrapped one, for its labels say what to retry."""
+    connection.session = session
+    try:
+        yield
+    except DatabaseError as wrapped:
+        if isinstance(wrapped.__cause__, PyMongoError):
+            raise wrapped.__cause__ from None
+        raise
+    finally:
+        connection.session = None
+
+
+def from_document(model: type[M], document: Document) -> M:
+    """A `model` instance of a raw `document`; fields that the document lacks are deferred."""
+    present = [field for field in model._meta.concrete_fields if field.column in document]
+    return model.from_db("default", [f.attname for f in present], [document[f.column] for f in present])
+
+
+def is_writable_primary() -> bool:
+    """Whether the server is a replica set's primary that takes writes now. Raises PyMongoError when it cannot be asked."""
+    return bool(database().client.admin.command("hello").get("isWritablePrimary"))
+
+
+def is_replica_set() -> bool:
+    """Whether the server has transactions: is a member of a replica set or a router of a sharded cluster."""
+    hello = database().client.admin.command("hello")
+    return "setName" in hello or hello.get("msg") == "isdbgrid"

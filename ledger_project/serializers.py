@@ -1,0 +1,80 @@
+"""Serializer parts that every app uses: they read shape and scalars; what is allowed is for the ledger to say."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from ledger_project import jsonio
+
+MISSING = {"required", "null", "blank"}
+
+
+@extend_schema_field({"type": "string", "pattern": "^[0-9a-f]{24}$", "examples": ["66f0c1b2a4e5d6f708192a3b"]})
+class ObjectIdField(serializers.Field):
+    """An id as 24 hex digits."""
+
+    default_error_messages = {"invalid": "Not an id: 24 hex digits are."}
+
+    def to_internal_value(self, data: Any) -> ObjectId:
+        """The ObjectId, from a string only."""
+        if not isinstance(data, str) or not ObjectId.is_valid(data):
+            self.fail("invalid")
+        return ObjectId(data)
+
+    def to_representation(self, value: ObjectId) -> str:
+        """24 hex digits."""
+        return str(value)
+
+
+@extend_schema_field({"type": "number", "examples": [500, 10.5]})
+class MoneyField(serializers.Field):
+    """Money out: a Decimal in major units, printed exactly as a JSON number by jsonio."""
+
+    def to_representation(self, value: Any) -> Any:
+        """The Decimal itself; jsonio prints it."""
+        return value
+
+
+@extend_schema_field(OpenApiTypes.DATETIME)
+class TimestampField(serializers.Field):
+    """A time in UTC with milliseconds, as JavaScript prints it."""
+
+    def to_internal_value(self, data: Any) -> datetime:
+        """Read an ISO 8601 time."""
+        return serializers.DateTimeField().to_internal_value(data)
+
+    def to_representation(self, value: datetime) -> str:
+        """2026-11-22T09:30:00.123Z."""
+        return jsonio.timestamp(value)
+
+
+class RequestSerializer(serializers.Serializer):
+    """A request body. When a required field is missing, `missing_message` is the sentence the client reads."""
+
+    missing_message: str | None = None
+
+    @classmethod
+    def read(cls, data: Any) -> dict[str, Any]:
+        """The validated fields of `data`. Raises ValidationError with a row for each field that is wrong."""
+        serializer = cls(data=data)
+        if not serializer.is_valid():
+            error = serializers.ValidationError(serializer.errors)
+            if cls.missing_message and any(_is_missing(detail) for detail in serializer.errors.values()):
+                error.message = cls.missing_message
+            raise error
+        return serializer.validated_data
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        """As DRF does; a body that is no JSON object is an error of the whole."""
+        if not isinstance(data, Mapping):
+            raise serializers.ValidationError({"non_field_errors": ["A JSON object is expected."]}, code="invalid")
+        return super().to_internal_value(data)
+
+
+def _is_missing(detail: Any) -> bool:
+    return isinstance(detail, list) and any(getattr(row, "code", None) in MISSING for row in detail)

@@ -1,0 +1,217 @@
+"""What every environment shares. local, test and production import this and say only what differs.
+
+Everything that an operator may want to change is read from the environment here, once, with a type and a default
+that is safe; docs/settings.md lists the variables.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+
+import environ
+
+env = environ.Env()
+
+BASE_DIR = Path(__file__).resolve().parent.parent.parent
+DATA_DIR = Path(env.str("LEDGER_DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
+
+DEBUG = False
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+ROOT_URLCONF = "ledger_project.urls"
+WSGI_APPLICATION = "ledger_project.wsgi.application"
+APPEND_SLASH = False  # the API answers with and without the slash itself; a redirect would lose a POST's body
+USE_TZ = True
+TIME_ZONE = "UTC"
+USE_I18N = False
+
+INSTALLED_APPS = [
+    "unfold",
+    "ledger_project.contrib_apps.MongoAdminConfig",
+    "ledger_project.contrib_apps.MongoAuthConfig",
+    "ledger_project.contrib_apps.MongoContentTypesConfig",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_mongodb_backend",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "ledger_project",
+    "users",
+    "accounts",
+    "transactions",
+]
+
+MIDDLEWARE = [
+    "ledger_project.request_log.RequestLogMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "templates" / "static"]
+
+# --- MongoDB -----------------------------------------------------------------------------------------------------
+
+DEFAULT_AUTO_FIELD = "django_mongodb_backend.fields.ObjectIdAutoField"
+DATABASE_ROUTERS = ["django_mongodb_backend.routers.MongoRouter"]
+MIGRATION_MODULES = {
+    "admin": "ledger_project.migrations.admin",
+    "auth": "ledger_project.migrations.auth",
+    "contenttypes": "ledger_project.migrations.contenttypes",
+}
+
+
+def mongodb(uri: str) -> dict:
+    """The DATABASES entry for `uri`: majority and journaled, whatever the string forgets to say.
+
+    Options given here win over the connection string, so a careless string cannot weaken the promise that an
+    acknowledged transfer survives. The database is the one named in the string, or `ledger`.
+    """
+    return {
+        "ENGINE": "django_mongodb_backend",
+        "HOST": uri,
+        "NAME": env.str("MONGODB_DATABASE", default="ledger"),
+        "OPTIONS": {
+            "appname": "ledger",
+            "w": "majority",
+            "journal": True,
+            "wTimeoutMS": 5000,
+            "readConcernLevel": "majority",
+            "readPreference": "primary",
+            "retryWrites": True,
+            "serverSelectionTimeoutMS": 8000,
+            "connectTimeoutMS": 2000,
+            "socketTimeoutMS": 30000,
+            "maxPoolSize": env.int("MONGODB_POOL_SIZE", default=100),
+        },
+    }
+
+
+# --- Users and tokens --------------------------------------------------------------------------------------------
+
+AUTH_USER_MODEL = "users.User"
+SESSION_ENGINE = "users.sessions"  # staff only; the API never opens a session
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.BCryptSHA256PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+
+
+def simple_jwt(signing_key: str) -> dict:
+    """The SIMPLE_JWT table: one algorithm, our issuer and audience, nothing left for a token to choose."""
+    return {
+        "ALGORITHM": "HS256",
+        "SIGNING_KEY": signing_key,
+        "ISSUER": env.str("JWT_ISSUER", default="backend-ledger"),
+        "AUDIENCE": env.str("JWT_AUDIENCE", default="backend-ledger-api"),
+        "ACCESS_TOKEN_LIFETIME": timedelta(seconds=env.int("ACCESS_TOKEN_SECONDS", default=3 * 24 * 3600)),
+        "AUTH_HEADER_TYPES": ("Bearer",),
+        "USER_ID_FIELD": "pk",
+        "USER_ID_CLAIM": "sub",
+    }
+
+
+# --- The REST API ------------------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["users.authentication.TokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["ledger_project.jsonio.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["ledger_project.jsonio.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_VERSIONING_CLASS": None,
+    "EXCEPTION_HANDLER": "ledger_project.problems.exception_handler",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+    "TEST_REQUEST_RENDERER_CLASSES": ["ledger_project.jsonio.JSONRenderer"],
+    "URL_FORMAT_OVERRIDE": None,
+}
+MAX_REQUEST_BYTES = env.int("MAX_REQUEST_BYTES", default=1024 * 1024)
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_REQUEST_BYTES
+
+DEFAULT_CURRENCY = env.str("DEFAULT_CURRENCY", default="INR")
+# A request that moves money is answered within this time, with what then is known.
+POSTING_DEADLINE_SECONDS = env.float("POSTING_DEADLINE_SECONDS", default=10.0)
+
+
+# --- Redis, Celery -----------------------------------------------------------------------------------------------
+
+
+def redis_cache(url: str) -> dict:
+    """The CACHES table on the Redis at `url`, with timeouts short enough that a dead Redis is noticed, not waited for."""
+    return {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": url,
+            "KEY_PREFIX": "ledger",
+            "OPTIONS": {"socket_connect_timeout": 0.5, "socket_timeout": 0.5},
+        }
+    }
+
+
+# --- E-mail ------------------------------------------------------------------------------------------------------
+
+SITE_NAME = env.str("SITE_NAME", default="Backend Ledger")
+NOTIFICATION_SWEEP_SECONDS = env.float("NOTIFICATION_SWEEP_SECONDS", default=15.0)
+NOTIFICATION_LEASE_SECONDS = env.float("NOTIFICATION_LEASE_SECONDS", default=60.0)
+NOTIFICATION_MAX_ATTEMPTS = env.int("NOTIFICATION_MAX_ATTEMPTS", default=8)
+EMAIL_TIMEOUT = 15
+
+# --- Logs --------------------------------------------------------------------------------------------------------
+
+
+def logging_config(formatter: str) -> dict:
+    """Log to standard output, a request id on every line; `formatter` is "text" or "json"."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "filters": {"request_id": {"()": "ledger_project.request_log.RequestIdFilter"}},
+        "formatters": {
+            "text": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"},
+            "json": {
+                "()": "pythonjsonlogger.json.JsonFormatter",
+                "format": "%(asctime)s %(levelname)s %(name)s %(request_id)s %(message)s",
+                "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
+            },
+        },
+        "handlers": {
+            "console": {
+                "class": "logging.StreamHandler",
+                "stream": "ext://sys.stdout",
+                "formatter": formatter,
+                "filters": ["request_id"],
+            }
+        },
+        "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+        "loggers": {
+            "django.request": {"level": "ERROR"},  # request_log.py writes the one line a request gets
+            "django.server": {"handlers": [], "propagate": False},
+        },
+    }
+
+
+SILENCED_SYSTEM_CHECKS: list[str] = []

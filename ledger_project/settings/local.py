@@ -1,0 +1,38 @@
+"""Settings for one's own machine: what `make run` starts. Every default is safe on loopback and nowhere else."""
+
+import secrets
+
+from ledger_project.embedded import running
+
+from .base import *  # noqa: F403
+from .base import DATA_DIR, env, logging_config, mongodb, redis_cache, simple_jwt
+from .email import email_settings
+
+ENVIRONMENT = "local"
+
+
+def _kept_secret() -> str:
+    """A random secret, made once and kept in the data folder, so that tokens outlive a restart and no default exists."""
+    DATA_DIR.mkdir(parents=True, exist_ok=True)
+    kept = DATA_DIR / "secret_key"
+    if not kept.exists():
+        kept.touch(mode=0o600)
+        kept.write_text(secrets.token_urlsafe(64))
+    return kept.read_text()
+
+
+SECRET_KEY = env.str("SECRET_KEY", default="") or _kept_secret()
+SIMPLE_JWT = simple_jwt(env.str("JWT_SIGNING_KEY", default="") or SECRET_KEY)
+
+# Another terminal's `make run` leaves word of its embedded servers; without it, the usual ports.
+_servers = running(DATA_DIR)
+DATABASES = {
+    "default": mongodb(env.str("MONGODB_URI", default=_servers.get("MONGODB_URI", "mongodb://127.0.0.1:27017/")))
+}
+REDIS_URL = env.str("REDIS_URL", default=_servers.get("REDIS_URL", "redis://127.0.0.1:6379/0"))
+CACHES = redis_cache(REDIS_URL)
+
+vars().update(email_settings(default="file"))
+LOGGING = logging_config(env.str("LOG_FORMAT", default="text"))
+
+WHITENOISE_USE_FINDERS = True  # static files straight from the source, no collectstatic

@@ -1,0 +1,21 @@
+"""Settings for the tests: real servers (conftest.py starts them), a cheap hash, e-mail kept in memory."""
+
+from .base import *  # noqa: F403
+from .base import env, logging_config, mongodb, redis_cache, simple_jwt
+
+ENVIRONMENT = "test"
+SECRET_KEY = "only-for-tests-and-long-enough-to-pass-for-a-real-one-0123456789"
+SIMPLE_JWT = simple_jwt(SECRET_KEY)
+
+DATABASES = {"default": mongodb(env.str("MONGODB_URI", default="mongodb://127.0.0.1:27017/"))}
+# Fail points are set per application name: a parallel worker's faults stay its own.
+DATABASES["default"]["OPTIONS"]["appname"] = "ledger-" + env.str("PYTEST_XDIST_WORKER", default="main")
+DATABASES["default"]["OPTIONS"]["serverSelectionTimeoutMS"] = 3000
+REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
+CACHES = redis_cache(REDIS_URL)
+
+PASSWORD_HASHERS = ["users.tests.hashers.CheapBCrypt", *PASSWORD_HASHERS]  # noqa: F405
+EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+DEFAULT_FROM_EMAIL = "Backend Ledger <ledger@localhost>"
+LOGGING = logging_config("text")
+WHITENOISE_USE_FINDERS = True

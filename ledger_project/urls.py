@@ -1,0 +1,25 @@
+"""Every address of the service."""
+
+from django.contrib import admin
+from django.urls import include, path, re_path
+from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from ledger_project.health import healthz, readyz
+
+urlpatterns = [
+    path("api/", include("users.urls")),
+    path("api/", include("accounts.urls")),
+    path("api/", include("transactions.urls")),
+    re_path(r"^api/schema/?$", SpectacularAPIView.as_view(), name="schema"),
+    re_path(r"^api/docs/?$", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    re_path(r"^healthz/?$", healthz),
+    re_path(r"^readyz/?$", readyz),
+    path("admin", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/", admin.site.urls),
+]
+
+handler400 = "ledger_project.problems.bad_request"
+handler403 = "ledger_project.problems.permission_denied"
+handler404 = "ledger_project.problems.not_found"
+handler500 = "ledger_project.problems.server_error"

@@ -1,0 +1,8 @@
+from django.apps import AppConfig
+
+
+class TransactionsConfig(AppConfig):
+    name = "transactions"
+
+    def ready(self) -> None:
+        from transactions import receivers  # noqa: F401  (importing connects them)

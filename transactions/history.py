@@ -1,0 +1,83 @@
+"""Looking back: pages of transactions and entries, each one range of one index, newest first."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from bson import ObjectId
+
+from ledger_project.money import currencies_by_decimals, minor_range
+from ledger_project.mongo import Document, database, from_document
+from transactions.models import Entry, Transaction
+
+# A transaction's id is made within this time after its created_at (a posting's deadline is far shorter).
+ID_SLACK = timedelta(seconds=60)
+
+
+def transactions(
+    *,
+    party: ObjectId,
+    limit: int,
+    before: ObjectId | None = None,
+    status: str | None = None,
+    created_from: datetime | None = None,
+    created_until: datetime | None = None,
+    min_amount: Decimal | None = None,
+    max_amount: Decimal | None = None,
+) -> list[Transaction]:
+    """Up to `limit` transactions that touch `party`, a user or an account, newest first.
+
+    `before` is the id of the last one already seen; `created_from` is included, `created_until` is not; amounts are in
+    major units of whatever currency a transaction has.
+    """
+    ids: Document = {}
+    created: Document = {}
+    conditions: Document = {"parties": party}
+    if created_from:
+        ids["$gte"], created["$gte"] = ObjectId.from_datetime(created_from), created_from
+    if created_until:
+        ids["$lt"], created["$lt"] = ObjectId.from_datetime(created_until + ID_SLACK), created_until
+    if before:
+        ids["$lt"] = min(before, ids.get("$lt", before))
+    if ids:
+        conditions["_id"] = ids
+    if created:
+        conditions["created_at"] = created
+    if status:
+        conditions["status"] = status
+    if min_amount is not None or max_amount is not None:
+        conditions["$or"] = _amount_between(min_amount, max_amount)
+    found = _rows(Transaction).find(conditions).sort("_id", -1).limit(limit)
+    return [from_document(Transaction, document) for document in found]
+
+
+def transaction(transaction_id: ObjectId, *, party: ObjectId) -> Transaction | None:
+    """The transaction with its `entries`, debit first, if it touches `party`."""
+    document = _rows(Transaction).find_one({"_id": transaction_id, "parties": party})
+    if document is None:
+        return None
+    found = from_document(Transaction, document)
+    both = _rows(Entry).find({"_id": {"$in": [found.debit_entry, found.credit_entry]}})
+    by_id = {entry["_id"]: from_document(Entry, entry) for entry in both}
+    found.entries = [by_id[found.debit_entry], by_id[found.credit_entry]]
+    return found
+
+
+def entries(*, account: ObjectId, limit: int, before: int | None = None) -> list[Entry]:
+    """Up to `limit` entries of `account`, newest first; `before` is the sequence of the last one already seen."""
+    conditions: Document = {"account": account}
+    if before is not None:
+        conditions["sequence"] = {"$lt": before}
+    found = _rows(Entry).find(conditions).sort("sequence", -1).limit(limit)
+    return [from_document(Entry, document) for document in found]
+
+
+def _amount_between(low: Decimal | None, high: Decimal | None) -> list[Document]:
+    """One condition for each number of decimals that currencies have, for it decides what `low` and `high` are in minor units."""
+    return [
+        {"currency": {"$in": codes}, "amount_minor": minor_range(low, high, places)}
+        for places, codes in currencies_by_decimals().items()
+    ]
+
+
+def _rows(model: type[Transaction] | type[Entry]):
+    return database()[model._meta.db_table]

@@ -1,0 +1,117 @@
+"""What the ledger remembers: transactions, and the two entries of each. Written by ledger.py, read by everybody."""
+
+from decimal import Decimal
+from typing import Any, NoReturn
+
+from django.conf import settings
+from django.db import models
+from django_mongodb_backend.fields import ArrayField, ObjectIdField
+
+from accounts.models import Account
+from ledger_project.money import to_major
+
+
+class LedgerIsAppendOnly(TypeError):
+    """The ORM was asked to write a ledger row. Corrections are new transactions, posted through ledger.py."""
+
+
+def _refuse(*args: Any, **kwargs: Any) -> NoReturn:
+    raise LedgerIsAppendOnly("the ledger is append-only: post a transaction instead")
+
+
+class LedgerQuerySet(models.QuerySet):
+    """A queryset that only reads."""
+
+    update = delete = create = bulk_create = bulk_update = get_or_create = update_or_create = _refuse
+    acreate = abulk_create = abulk_update = aupdate = adelete = aget_or_create = aupdate_or_create = _refuse
+    _update = _insert = _raw_delete = _refuse
+
+
+class LedgerRow(models.Model):
+    """A row that the ORM may read and never write."""
+
+    objects = LedgerQuerySet.as_manager()
+
+    class Meta:
+        abstract = True
+        base_manager_name = "objects"
+
+    save = save_base = delete = asave = adelete = _refuse
+
+
+class Transaction(LedgerRow):
+    """A movement of money between two accounts: one debit and one credit of `amount_minor`."""
+
+    class Status(models.TextChoices):
+        COMPLETED = "COMPLETED"
+        REVERSED = "REVERSED"
+
+    class Kind(models.TextChoices):
+        TRANSFER = "TRANSFER"
+        INITIAL_FUNDS = "INITIAL_FUNDS"
+
+    # No index but those of migration 0002: these are the hottest collections.
+    from_account = models.ForeignKey(Account, models.PROTECT, db_column="from_account", related_name="+", db_index=False)
+    to_account = models.ForeignKey(Account, models.PROTECT, db_column="to_account", related_name="+", db_index=False)
+    amount_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    status = models.CharField(max_length=10, choices=Status)
+    kind = models.CharField(max_length=20, choices=Kind)
+    initiator = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, db_column="initiator", related_name="+", db_index=False)
+    idempotency_key = models.CharField(max_length=255)
+    fingerprint = models.CharField(max_length=64)
+    debit_entry = ObjectIdField()
+    credit_entry = ObjectIdField()
+    # Both accounts and both owners: one index lists the transactions of a user and of an account.
+    parties = ArrayField(ObjectIdField())
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    class Meta(LedgerRow.Meta):
+        abstract = False
+        db_table = "transactions"
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pk}"
+
+    @property
+    def amount(self) -> Decimal:
+        """The amount in major units."""
+        return to_major(self.amount_minor, self.currency)
+
+
+class Entry(LedgerRow):
+    """One side of a transaction, on one account. The `sequence` numbers of an account have no gaps; `hash` chains them."""
+
+    class Direction(models.TextChoices):
+        DEBIT = "DEBIT"
+        CREDIT = "CREDIT"
+
+    account = models.ForeignKey(Account, models.PROTECT, db_column="account", related_name="+", db_index=False)
+    sequence = models.BigIntegerField()
+    transaction = models.ForeignKey(Transaction, models.PROTECT, db_column="transaction", related_name="+", db_index=False)
+    counter_account = models.ForeignKey(Account, models.PROTECT, db_column="counter_account", related_name="+", db_index=False)
+    direction = models.CharField(max_length=6, choices=Direction)
+    amount_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    balance_after_minor = models.BigIntegerField()
+    created_at = models.DateTimeField()
+    hash = models.CharField(max_length=64)
+
+    class Meta(LedgerRow.Meta):
+        abstract = False
+        db_table = "entries"
+        verbose_name_plural = "entries"
+
+    def __str__(self) -> str:
+        return f"{self.direction} {self.pk}"
+
+    @property
+    def amount(self) -> Decimal:
+        """The amount in major units."""
+        return to_major(self.amount_minor, self.currency)
+
+    @property
+    def balance_after(self) -> Decimal:
+        """The balance of the account once this entry was posted, in major units."""
+        return to_major(self.balance_after_minor, self.currency)

@@ -1,0 +1,234 @@
+"""The rules of posting, pure: a command and the state of the books go in, a posting or a named refusal comes out.
+
+No I/O, no clock, no database: what is needed is passed in. ledger.py loads the books and stores the postings.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+from hashlib import sha256
+from typing import Any
+
+from bson import ObjectId
+
+from accounts.models import Account
+from ledger_project.jsonio import plain
+from ledger_project.money import MAX_BALANCE_MINOR, to_major, to_minor
+from transactions import refusals
+from transactions.models import Entry, Transaction
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """A command: move `amount` between two accounts, once for each (initiator, idempotency key).
+
+    `amount` is in major units, as the client said it: how many minor units that is depends on the currency, and the
+    currency on the account, which is not known before the books are loaded (ADR 0003).
+    Without `from_account` the money comes from the initiator's equity account: these are initial funds.
+    """
+
+    initiator: ObjectId
+    from_account: ObjectId | None
+    to_account: ObjectId
+    amount: Decimal
+    idempotency_key: str
+
+    @property
+    def kind(self) -> Transaction.Kind:
+        """What the ledger calls it."""
+        return Transaction.Kind.TRANSFER if self.from_account else Transaction.Kind.INITIAL_FUNDS
+
+    @property
+    def fingerprint(self) -> str:
+        """What makes two requests the same: SHA-256 over kind, accounts and amount (500, 500.0 and "500" are one)."""
+        said = f"{self.kind.value}|{self.from_account}|{self.to_account}|{plain(self.amount)}"
+        return sha256(said.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """What posting needs to know of an account."""
+
+    id: ObjectId
+    user: ObjectId
+    kind: str
+    status: str
+    currency: str
+    may_overdraw: bool
+    balance_minor: int
+    sequence: int
+    chain_head: str
+
+
+@dataclass(slots=True)
+class Books:
+    """The part of the ledger that a group of commands touches: the accounts, and the transactions whose keys are taken."""
+
+    accounts: dict[ObjectId, AccountState] = field(default_factory=dict)
+    known: dict[tuple[ObjectId, str], Document] = field(default_factory=dict)
+
+    def equity_of(self, user: ObjectId, currency: str) -> AccountState | None:
+        """The account in which money of this currency enters the ledger, for this system user."""
+        for account in self.accounts.values():
+            if account.kind == Account.Kind.EQUITY and account.user == user and account.currency == currency:
+                return account
+        return None
+
+    def apply(self, posting: "Posting") -> None:
+        """Take `posting` into the books, so that the next command sees its balances and its key."""
+        for account in (posting.debited, posting.credited):
+            self.accounts[account.id] = account
+        transaction = posting.transaction
+        self.known[transaction["initiator"], transaction["idempotency_key"]] = transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """A decided transaction: its documents, and both accounts as it leaves them."""
+
+    transaction: Document
+    entries: tuple[Document, Document]  # the debit, the credit
+    debited: AccountState
+    credited: AccountState
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """The command was carried out before: the transaction that it made then."""
+
+    transaction: Document
+
+
+def decide(
+    transfer: Transfer, books: Books, now: datetime, new_id: Callable[[], ObjectId] = ObjectId
+) -> Posting | Replay:
+    """What becomes of `transfer` given `books`. `now` has whole milliseconds. Raises a Refusal (refusals.py), InvalidAmount.
+
+    A known key is settled first: a replay answers what was answered, even if the account has been frozen or emptied since.
+    """
+    if known := books.known.get((transfer.initiator, transfer.idempotency_key)):
+        if known["fingerprint"] != transfer.fingerprint:
+            raise refusals.IdempotencyKeyReused
+        return Replay(known)
+    payer, payee = _accounts(transfer, books)
+    amount_minor = _allowed(payer, payee, transfer.amount)
+    return _posting(transfer, payer, payee, amount_minor, now, new_id)
+
+
+def _accounts(transfer: Transfer, books: Books) -> tuple[AccountState, AccountState]:
+    """The paying and the receiving account. Raises InvalidAccounts, InvalidToAccount, SystemAccountNotFound."""
+    payee = books.accounts.get(transfer.to_account)
+    if transfer.from_account is None:
+        if payee is None:
+            raise refusals.InvalidToAccount
+        payer = books.equity_of(transfer.initiator, payee.currency)
+        if payer is None:
+            raise refusals.SystemAccountNotFound
+        return payer, payee
+    payer = books.accounts.get(transfer.from_account)
+    if payer is None or payee is None or payer.user != transfer.initiator:
+        raise refusals.InvalidAccounts
+    return payer, payee
+
+
+def _allowed(payer: AccountState, payee: AccountState, amount: Decimal) -> int:
+    """The amount in minor units, if it may move. Raises the refusal of the first rule that it breaks."""
+    if payer.id == payee.id:
+        raise refusals.SameAccount
+    if payer.currency != payee.currency:
+        raise refusals.CurrencyMismatch
+    if payer.status != Account.Status.ACTIVE or payee.status != Account.Status.ACTIVE:
+        raise refusals.AccountNotActive
+    amount_minor = to_minor(amount, payer.currency)
+    if not payer.may_overdraw and payer.balance_minor < amount_minor:
+        raise refusals.InsufficientFunds(to_major(payer.balance_minor, payer.currency), amount)
+    if payer.balance_minor - amount_minor < -MAX_BALANCE_MINOR or payee.balance_minor + amount_minor > MAX_BALANCE_MINOR:
+        raise refusals.BalanceOutOfRange
+    return amount_minor
+
+
+def _posting(
+    transfer: Transfer,
+    payer: AccountState,
+    payee: AccountState,
+    amount_minor: int,
+    now: datetime,
+    new_id: Callable[[], ObjectId],
+) -> Posting:
+    assert amount_minor > 0
+    transaction_id = new_id()
+    debit, debited = _entry(new_id(), payer, payee, Entry.Direction.DEBIT, amount_minor, transaction_id, now)
+    credit, credited = _entry(new_id(), payee, payer, Entry.Direction.CREDIT, amount_minor, transaction_id, now)
+    assert debited.balance_minor + credited.balance_minor == payer.balance_minor + payee.balance_minor
+    transaction = {
+        "_id": transaction_id,
+        "from_account": payer.id,
+        "to_account": payee.id,
+        "amount_minor": amount_minor,
+        "currency": payer.currency,
+        "status": Transaction.Status.COMPLETED.value,
+        "kind": transfer.kind.value,
+        "initiator": transfer.initiator,
+        "idempotency_key": transfer.idempotency_key,
+        "fingerprint": transfer.fingerprint,
+        "debit_entry": debit["_id"],
+        "credit_entry": credit["_id"],
+        "parties": list(dict.fromkeys((payer.id, payee.id, payer.user, payee.user))),
+        "created_at": now,
+        "updated_at": now,
+    }
+    return Posting(transaction, (debit, credit), debited, credited)
+
+
+def _entry(
+    entry_id: ObjectId,
+    account: AccountState,
+    counter_account: AccountState,
+    direction: Entry.Direction,
+    amount_minor: int,
+    transaction_id: ObjectId,
+    now: datetime,
+) -> tuple[Document, AccountState]:
+    """The entry on `account`, and the account after it."""
+    signed = amount_minor if direction is Entry.Direction.CREDIT else -amount_minor
+    entry = {
+        "_id": entry_id,
+        "account": account.id,
+        "sequence": account.sequence + 1,
+        "transaction": transaction_id,
+        "counter_account": counter_account.id,
+        "direction": direction.value,
+        "amount_minor": amount_minor,
+        "currency": account.currency,
+        "balance_after_minor": account.balance_minor + signed,
+        "created_at": now,
+    }
+    entry["hash"] = entry_hash(account.chain_head, entry)
+    after = replace(
+        account, balance_minor=entry["balance_after_minor"], sequence=entry["sequence"], chain_head=entry["hash"]
+    )
+    return entry, after
+
+
+def entry_hash(previous: str, entry: Document) -> str:
+    """SHA-256 over the hash of the account's previous entry and the fields of this one, joined by "|", times in ms.
+
+    No field can hold a "|" (ids, numbers, codes), so two different entries never read the same.
+    """
+    parts: Iterable[Any] = (
+        previous,
+        entry["_id"],
+        entry["account"],
+        entry["sequence"],
+        entry["transaction"],
+        entry["counter_account"],
+        entry["direction"],
+        entry["amount_minor"],
+        entry["currency"],
+        entry["balance_after_minor"],
+        round(entry["created_at"].timestamp() * 1000),
+    )
+    return sha256("|".join(map(str, parts)).encode()).hexdigest()

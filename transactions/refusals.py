@@ -1,0 +1,102 @@
+"""Every "no" that a posting can get: one named exception a rule."""
+
+from decimal import Decimal
+from http import HTTPStatus
+
+from ledger_project.errors import LedgerError, Unavailable
+from ledger_project.jsonio import plain
+
+
+class Refusal(LedgerError):
+    """A business "no". It leaves nothing behind and does not use up the idempotency key."""
+
+
+class InvalidAccounts(Refusal):
+    """An account is unknown or malformed, or the payer's is not the caller's: the answer does not tell which."""
+
+    code = "invalid_accounts"
+    message = "Invalid fromAccount or toAccount"
+
+
+class InvalidToAccount(Refusal):
+    """Initial funds for an account that is unknown or malformed."""
+
+    code = "invalid_to_account"
+    message = "Invalid toAccount"
+
+
+class SystemAccountNotFound(Refusal):
+    """The system user has no equity account in the currency of the receiver."""
+
+    code = "system_account_not_found"
+    message = "System user account not found"
+
+
+class NotSystemUser(Refusal):
+    """Only system users issue initial funds."""
+
+    status = HTTPStatus.FORBIDDEN
+    code = "not_system_user"
+    message = "Forbidden access, not a system user"
+
+
+class SameAccount(Refusal):
+    """Payer and payee are one account."""
+
+    code = "same_account"
+    message = "fromAccount and toAccount must be different accounts"
+
+
+class CurrencyMismatch(Refusal):
+    """The accounts hold different currencies; nothing here converts."""
+
+    code = "currency_mismatch"
+    message = "fromAccount and toAccount must have the same currency"
+
+
+class AccountNotActive(Refusal):
+    """One of the accounts is frozen or closed."""
+
+    code = "account_not_active"
+    message = "Both fromAccount and toAccount must be ACTIVE to process transaction"
+
+
+class InsufficientFunds(Refusal):
+    """The payer has less than the amount."""
+
+    code = "insufficient_funds"
+
+    def __init__(self, balance: Decimal, amount: Decimal) -> None:
+        """`balance` and `amount` in major units."""
+        super().__init__(
+            f"Insufficient balance. Current balance is {plain(balance)}. Requested amount is {plain(amount)}"
+        )
+
+
+class BalanceOutOfRange(Refusal):
+    """A balance would leave the range of an Int64."""
+
+    code = "balance_out_of_range"
+    message = "The transaction would take a balance out of range"
+
+
+class IdempotencyKeyReused(Refusal):
+    """The key was used before, for another request."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    code = "idempotency_key_reused"
+    message = "idempotencyKey was already used for a different request"
+
+
+class KeysDiffer(Refusal):
+    """The header and the body name two keys."""
+
+    code = "idempotency_keys_differ"
+    message = "The Idempotency-Key header and idempotencyKey in the body differ"
+
+
+class OutcomeUnknown(Unavailable):
+    """The database did not say in time whether the transfer was posted, and it is not there (yet)."""
+
+    code = "outcome_unknown"
+    message = "The transfer was not confirmed in time. Repeat it with the same idempotencyKey: it is never posted twice."

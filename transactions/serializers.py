@@ -1,0 +1,170 @@
+"""The shapes of transfers, transactions and entries in requests and answers."""
+
+from decimal import Decimal
+from typing import Any
+
+from bson import ObjectId
+from rest_framework import serializers
+
+from ledger_project.money import InvalidAmount, parse_amount
+from ledger_project.paging import PageQuery
+from ledger_project.serializers import MoneyField, ObjectIdField, RequestSerializer, TimestampField
+from transactions.models import Entry, Transaction
+from transactions.posting import Transfer
+from transactions.refusals import InvalidAccounts, InvalidToAccount, KeysDiffer
+
+
+class AmountField(serializers.Field):
+    """Money in: a JSON number or a numeric string in major units; positive, finite, not absurd."""
+
+    def to_internal_value(self, data: Any) -> Decimal:
+        """The Decimal."""
+        try:
+            return parse_amount(data)
+        except InvalidAmount as error:
+            raise serializers.ValidationError(error.message, code=error.code) from None
+
+    def to_representation(self, value: Decimal) -> Decimal:
+        """The Decimal itself; jsonio prints it."""
+        return value
+
+
+class InitialFundsRequest(RequestSerializer):
+    """`{toAccount, amount, idempotencyKey}`."""
+
+    missing_message = "toAccount, amount and idempotencyKey are required"
+
+    toAccount = serializers.CharField(max_length=255)
+    amount = AmountField()
+    idempotencyKey = serializers.CharField(max_length=255, trim_whitespace=False)
+
+    @classmethod
+    def command(cls, data: Any, *, initiator: ObjectId, header_key: str | None) -> Transfer:
+        """The command in `data`. Raises ValidationError, InvalidToAccount for a malformed id, KeysDiffer."""
+        read = cls.read(_with_key(data, header_key))
+        return Transfer(
+            initiator=initiator,
+            from_account=None,
+            to_account=_account_id(read["toAccount"], InvalidToAccount),
+            amount=read["amount"],
+            idempotency_key=read["idempotencyKey"],
+        )
+
+
+class TransferRequest(InitialFundsRequest):
+    """`{fromAccount, toAccount, amount, idempotencyKey}`."""
+
+    missing_message = "FromAccount, toAccount, amount and idempotencyKey are required"
+
+    fromAccount = serializers.CharField(max_length=255)
+
+    @classmethod
+    def command(cls, data: Any, *, initiator: ObjectId, header_key: str | None) -> Transfer:
+        """The command in `data`. Raises ValidationError, InvalidAccounts for a malformed id, KeysDiffer."""
+        read = cls.read(_with_key(data, header_key))
+        return Transfer(
+            initiator=initiator,
+            from_account=_account_id(read["fromAccount"], InvalidAccounts),
+            to_account=_account_id(read["toAccount"], InvalidAccounts),
+            amount=read["amount"],
+            idempotency_key=read["idempotencyKey"],
+        )
+
+
+def _with_key(data: Any, header_key: str | None) -> Any:
+    """`data` with the key of the Idempotency-Key header. Raises KeysDiffer when the body names another."""
+    if header_key is None or not isinstance(data, dict):
+        return data
+    if data.get("idempotencyKey") in (None, ""):
+        return {**data, "idempotencyKey": header_key}
+    if str(data["idempotencyKey"]) != header_key:
+        raise KeysDiffer
+    return data
+
+
+def _account_id(text: str, refusal: type[InvalidAccounts | InvalidToAccount]) -> ObjectId:
+    if not ObjectId.is_valid(text):
+        raise refusal
+    return ObjectId(text)
+
+
+class TransactionAnswer(serializers.Serializer):
+    """A transaction."""
+
+    _id = ObjectIdField(source="pk")
+    fromAccount = ObjectIdField(source="from_account_id")
+    toAccount = ObjectIdField(source="to_account_id")
+    amount = MoneyField()
+    currency = serializers.CharField()
+    status = serializers.ChoiceField(choices=Transaction.Status.choices)
+    idempotencyKey = serializers.CharField(source="idempotency_key")
+    createdAt = TimestampField(source="created_at")
+    updatedAt = TimestampField(source="updated_at")
+
+
+class TransactionEnvelope(serializers.Serializer):
+    """`{message, transaction}`: what a posting answers."""
+
+    message = serializers.CharField()
+    transaction = TransactionAnswer()
+
+
+class EntryAnswer(serializers.Serializer):
+    """An entry of an account: one side of a transaction."""
+
+    _id = ObjectIdField(source="pk")
+    account = ObjectIdField(source="account_id")
+    sequence = serializers.IntegerField(help_text="1 for the account's first entry, without gaps.")
+    direction = serializers.ChoiceField(choices=Entry.Direction.choices)
+    amount = MoneyField()
+    currency = serializers.CharField()
+    balanceAfter = MoneyField(source="balance_after")
+    counterAccount = ObjectIdField(source="counter_account_id")
+    transaction = ObjectIdField(source="transaction_id")
+    createdAt = TimestampField(source="created_at")
+    hash = serializers.CharField(help_text="SHA-256 over the hash before it and this entry's fields.")
+
+
+class EntryPage(serializers.Serializer):
+    """`{entries, nextCursor}`: newest first."""
+
+    entries = EntryAnswer(many=True)
+    nextCursor = serializers.CharField(allow_null=True)
+
+
+class TransactionDetail(TransactionAnswer):
+    """A transaction with its debit and its credit."""
+
+    kind = serializers.ChoiceField(choices=Transaction.Kind.choices)
+    entries = EntryAnswer(many=True)
+
+
+class TransactionDetailEnvelope(serializers.Serializer):
+    """`{transaction}`."""
+
+    transaction = TransactionDetail()
+
+
+class TransactionPage(serializers.Serializer):
+    """`{transactions, nextCursor}`: newest first."""
+
+    transactions = TransactionAnswer(many=True)
+    nextCursor = serializers.CharField(allow_null=True)
+
+
+class EntryListQuery(PageQuery):
+    """`?limit=&cursor=`; the cursor is a sequence number."""
+
+    cursor = serializers.IntegerField(min_value=1, required=False)
+
+
+class TransactionListQuery(PageQuery):
+    """Filters and page of a list of transactions."""
+
+    cursor = ObjectIdField(required=False)
+    account = serializers.CharField(required=False, max_length=255, help_text="One of the caller's accounts.")
+    status = serializers.ChoiceField(choices=Transaction.Status.choices, required=False)
+    createdAfter = serializers.DateTimeField(required=False, help_text="At or after this time.")
+    createdBefore = serializers.DateTimeField(required=False, help_text="Before this time.")
+    minAmount = AmountField(required=False)
+    maxAmount = AmountField(required=False)

@@ -1,0 +1,6 @@
+"""What other apps may listen to."""
+
+from django.dispatch import Signal
+
+# Transactions were posted. Sent once a group, after the commit, with `transaction_ids`; receivers only queue work.
+transactions_completed = Signal()

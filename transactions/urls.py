@@ -1,0 +1,11 @@
+from django.urls import re_path
+
+from ledger_project.routers import SlashOptionalRouter
+from transactions.views import EntryViewSet, TransactionViewSet
+
+router = SlashOptionalRouter()
+router.register("transactions", TransactionViewSet, basename="transaction")
+urlpatterns = [
+    *router.urls,
+    re_path(r"^accounts/(?P<account_id>[^/]+)/entries/?$", EntryViewSet.as_view({"get": "list"}), name="entry-list"),
+]

@@ -1,0 +1,100 @@
+"""/api/transactions/ and the entries of an account: post a transfer, issue initial funds, look back."""
+
+from bson import ObjectId
+from django.http import Http404
+from rest_framework import status, viewsets
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.views import own_account
+from ledger_project.paging import page
+from transactions import history, ledger
+from transactions.ledger import Outcome
+from transactions.refusals import NotSystemUser
+from transactions.serializers import (
+    EntryListQuery,
+    EntryPage,
+    InitialFundsRequest,
+    TransactionAnswer,
+    TransactionDetail,
+    TransactionListQuery,
+    TransactionPage,
+    TransferRequest,
+)
+
+
+class TransactionViewSet(viewsets.ViewSet):
+    """Transactions that touch the caller's accounts."""
+
+    lookup_value_regex = "[^/]+"
+
+    def create(self, request: Request) -> Response:
+        """Move money from an account of the caller's to any other, once for each idempotency key."""
+        transfer = TransferRequest.command(request.data, initiator=request.user.pk, header_key=_header_key(request))
+        return _answer(ledger.post(transfer), "Transaction completed successfully")
+
+    @action(detail=False, methods=["post"], url_path="system/initial-funds")
+    def initial_funds(self, request: Request) -> Response:
+        """Issue money from the system user's equity account; for system users."""
+        if not request.user.is_system:
+            raise NotSystemUser
+        transfer = InitialFundsRequest.command(
+            request.data, initiator=request.user.pk, header_key=_header_key(request)
+        )
+        return _answer(ledger.post(transfer), "Initial funds transaction completed successfully")
+
+    def list(self, request: Request) -> Response:
+        """Newest first, filtered."""
+        query = TransactionListQuery.read(request.query_params)
+        account = own_account(request, query["account"]).pk if "account" in query else None
+        rows = history.transactions(party=account or request.user.pk, **_filters(query))
+        rows, next_cursor = page(rows, query["limit"], lambda transaction: transaction.pk)
+        return Response(TransactionPage({"transactions": rows, "nextCursor": next_cursor}).data)
+
+    def retrieve(self, request: Request, pk: str) -> Response:
+        """One transaction with its two entries."""
+        transaction = history.transaction(ObjectId(pk), party=request.user.pk) if ObjectId.is_valid(pk) else None
+        if transaction is None:
+            raise Http404
+        return Response({"transaction": TransactionDetail(transaction).data})
+
+
+class EntryViewSet(viewsets.ViewSet):
+    """The entries of one of the caller's accounts: its statement."""
+
+    def list(self, request: Request, account_id: str) -> Response:
+        """Newest first."""
+        query = EntryListQuery.read(request.query_params)
+        account = own_account(request, account_id)
+        rows = history.entries(account=account.pk, before=query.get("cursor"), limit=query["limit"] + 1)
+        rows, next_cursor = page(rows, query["limit"], lambda entry: entry.sequence)
+        return Response(EntryPage({"entries": rows, "nextCursor": next_cursor}).data)
+
+
+def _header_key(request: Request) -> str | None:
+    return request.headers.get("Idempotency-Key")
+
+
+def _answer(outcome: Outcome, message: str) -> Response:
+    """201 for a posting, 200 and Idempotent-Replay for one that was made before."""
+    transaction = TransactionAnswer(outcome.transaction).data
+    if outcome.replayed:
+        return Response(
+            {"message": "Transaction already processed", "transaction": transaction},
+            headers={"Idempotent-Replay": "true"},
+        )
+    return Response({"message": message, "transaction": transaction}, status=status.HTTP_201_CREATED)
+
+
+def _filters(query: dict) -> dict:
+    """The query in history.transactions' words; one row more than the page shows whether there is another."""
+    names = {
+        "cursor": "before",
+        "status": "status",
+        "createdAfter": "created_from",
+        "createdBefore": "created_until",
+        "minAmount": "min_amount",
+        "maxAmount": "max_amount",
+    }
+    return {ours: query[theirs] for theirs, ours in names.items() if theirs in query} | {"limit": query["limit"] + 1}

@@ -1,0 +1,64 @@
+"""Registering and logging in: the business actions behind the auth endpoints and the commands."""
+
+from http import HTTPStatus
+
+from django.contrib.auth.hashers import check_password, make_password
+from django.db import IntegrityError
+from pymongo.errors import DuplicateKeyError
+
+from ledger_project.errors import LedgerError
+from ledger_project.mongo import Unit, run_transaction
+from users import notifications
+from users.managers import UserManager
+from users.models import Notification, User
+from users.signals import user_registered
+
+
+class EmailTaken(LedgerError):
+    """Another user has this e-mail."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    code = "email_taken"
+    message = "User already exists with email."
+
+
+class WrongCredentials(LedgerError):
+    """Unknown e-mail, wrong password or disabled user: the answer does not tell which."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    code = "wrong_credentials"
+    message = "Email or password is INVALID"
+
+
+def register_user(*, email: str, name: str, password: str, is_system: bool = False) -> User:
+    """Store a user and the welcome that is to be sent to it, both or neither. Raises EmailTaken.
+
+    Two at once with one e-mail: the unique index lets one through. The password is hashed before the transaction
+    begins, for a hash takes longer than a transaction should be open.
+    """
+    email = UserManager.normalize_email(email)
+    if User.objects.filter(email=email).exists():
+        raise EmailTaken
+    user = User(email=email, name=name, password=make_password(password), is_system=is_system)
+
+    def work(unit: Unit) -> None:
+        user.save(force_insert=True)
+        notifications.queue(unit, [notifications.row(user.pk, Notification.Kind.WELCOME, {})])
+        unit.after_commit(lambda: user_registered.send(User, user_id=user.pk))
+
+    try:
+        run_transaction(work)
+    except (DuplicateKeyError, IntegrityError):
+        raise EmailTaken from None
+    return user
+
+
+def authenticate(*, email: str, password: str) -> User:
+    """The active user with this e-mail and password. Raises WrongCredentials, in the same time whatever was wrong."""
+    user = User.objects.filter(email=UserManager.normalize_email(email)).first()
+    if user is None:
+        make_password(password)  # as slow as checking one
+        raise WrongCredentials
+    if not check_password(password, user.password) or not user.is_active:
+        raise WrongCredentials
+    return user

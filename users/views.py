@@ -1,0 +1,56 @@
+"""/api/auth/: register, log in, log out, who am I."""
+
+from rest_framework import status, viewsets
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.decorators import action
+from rest_framework.permissions import AllowAny, BasePermission, IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from users.authentication import LogoutAuthentication, TokenAuthentication, blacklist, issue_token
+from users.models import User
+from users.registration import authenticate, register_user
+from users.serializers import LoginRequest, MeAnswer, RegisterRequest, SessionAnswer
+
+
+class AuthViewSet(viewsets.ViewSet):
+    """Sessions of API clients."""
+
+    PUBLIC = ("register", "login")
+
+    def get_authenticators(self) -> list[BaseAuthentication]:
+        """None where nobody is logged in yet; log-out also takes a token that was logged out before."""
+        name = self.action_map.get(self.request.method.lower()) if self.request else None
+        if name in self.PUBLIC:
+            return []
+        return [LogoutAuthentication() if name == "logout" else TokenAuthentication()]
+
+    def get_permissions(self) -> list[BasePermission]:
+        """Registration and log-in are open."""
+        return [AllowAny() if self.action in self.PUBLIC else IsAuthenticated()]
+
+    @action(detail=False, methods=["post"])
+    def register(self, request: Request) -> Response:
+        """Register a user and log it in."""
+        user = register_user(**RegisterRequest.read(request.data))
+        return Response(_session(user), status=status.HTTP_201_CREATED)
+
+    @action(detail=False, methods=["post"])
+    def login(self, request: Request) -> Response:
+        """Log in."""
+        return Response(_session(authenticate(**LoginRequest.read(request.data))))
+
+    @action(detail=False, methods=["post"])
+    def logout(self, request: Request) -> Response:
+        """Log out: this token is refused from now on."""
+        blacklist(request)
+        return Response({"message": "User logged out successfully"})
+
+    @action(detail=False, methods=["get"])
+    def me(self, request: Request) -> Response:
+        """The user that the token belongs to."""
+        return Response(MeAnswer({"user": request.user}).data)
+
+
+def _session(user: User) -> dict:
+    return SessionAnswer({"user": user, "token": issue_token(user)}).data
