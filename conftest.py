@@ -30,6 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
         redis = _servers.enter_context(Redis(directory))
         os.environ["MONGODB_URI"] = mongo.uri
         os.environ["REDIS_URL"] = redis.url
+        os.environ["LEDGER_TEST_DIR"] = str(directory)
     else:  # each worker has a database of Redis for itself, too
         base, _ = os.environ["REDIS_URL"].rsplit("/", 1)
         os.environ["REDIS_URL"] = f"{base}/{int(worker.removeprefix('gw')) + 1}"
@@ -126,3 +127,32 @@ def client_of() -> Callable[..., Any]:
         return client
 
     return make
+
+
+@pytest.fixture
+def fail_command() -> Iterator[Callable[..., None]]:
+    """Make MongoDB fail: `fail_command("commitTransaction", times=2, closeConnection=True)`, `…, errorCode=112)`.
+
+    Only commands of this worker's client are hit. The server has one such fail point, so tests that use it take turns.
+    """
+    import fcntl
+
+    from django.conf import settings
+    from pymongo import MongoClient
+
+    app_name = settings.DATABASES["default"]["OPTIONS"]["appname"]
+    with MongoClient(os.environ["MONGODB_URI"], appname="ledger-faults") as client, ExitStack() as stack:
+        turn = stack.enter_context((Path(os.environ["LEDGER_TEST_DIR"]) / "fail-point").open("w"))
+        fcntl.flock(turn, fcntl.LOCK_EX)
+
+        def arm(*commands: str, times: int | str = 1, **fault: Any) -> None:
+            mode = {"times": times} if isinstance(times, int) else times
+            client.admin.command(
+                "configureFailPoint",
+                "failCommand",
+                mode=mode,
+                data={"failCommands": list(commands), "appName": app_name, **fault},
+            )
+
+        stack.callback(lambda: client.admin.command("configureFailPoint", "failCommand", mode="off"))
+        yield arm

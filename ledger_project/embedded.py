@@ -154,9 +154,7 @@ class Mongo(_Server):
 
     def answers(self) -> bool:
         """Whether it is a primary; the first time, and after its port changed, it is told that it is the set."""
-        with pymongo.MongoClient(
-            "127.0.0.1", self.port, directConnection=True, serverSelectionTimeoutMS=500
-        ) as client:
+        with pymongo.MongoClient("127.0.0.1", self.port, directConnection=True, serverSelectionTimeoutMS=500) as client:
             try:
                 hello = client.admin.command("hello")
                 if not hello.get("isWritablePrimary"):

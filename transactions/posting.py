@@ -145,7 +145,10 @@ def _allowed(payer: AccountState, payee: AccountState, amount: Decimal) -> int:
     amount_minor = to_minor(amount, payer.currency)
     if not payer.may_overdraw and payer.balance_minor < amount_minor:
         raise refusals.InsufficientFunds(to_major(payer.balance_minor, payer.currency), amount)
-    if payer.balance_minor - amount_minor < -MAX_BALANCE_MINOR or payee.balance_minor + amount_minor > MAX_BALANCE_MINOR:
+    if (
+        payer.balance_minor - amount_minor < -MAX_BALANCE_MINOR
+        or payee.balance_minor + amount_minor > MAX_BALANCE_MINOR
+    ):
         raise refusals.BalanceOutOfRange
     return amount_minor
 

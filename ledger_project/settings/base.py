@@ -103,6 +103,7 @@ def mongodb(uri: str) -> dict:
             "retryWrites": True,
             "serverSelectionTimeoutMS": 8000,
             "connectTimeoutMS": 2000,
+            "heartbeatFrequencyMS": 2000,  # how long a server that said "shutting down" may stay written off
             "socketTimeoutMS": 30000,
             "maxPoolSize": env.int("MONGODB_POOL_SIZE", default=100),
         },

@@ -11,6 +11,7 @@ DATABASES = {"default": mongodb(env.str("MONGODB_URI", default="mongodb://127.0.
 # Fail points are set per application name: a parallel worker's faults stay its own.
 DATABASES["default"]["OPTIONS"]["appname"] = "ledger-" + env.str("PYTEST_XDIST_WORKER", default="main")
 DATABASES["default"]["OPTIONS"]["serverSelectionTimeoutMS"] = 3000
+DATABASES["default"]["OPTIONS"]["heartbeatFrequencyMS"] = 500
 REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
 CACHES = redis_cache(REDIS_URL)
 
@@ -18,4 +19,5 @@ PASSWORD_HASHERS = ["users.tests.hashers.CheapBCrypt", *PASSWORD_HASHERS]  # noq
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 DEFAULT_FROM_EMAIL = "Backend Ledger <ledger@localhost>"
 LOGGING = logging_config("text")
+STATIC_ROOT = None
 WHITENOISE_USE_FINDERS = True

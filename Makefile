@@ -1,0 +1,45 @@
+# Every command of the project. `make` alone says what there is.
+PYTHON ?= python3
+TESTS ?=
+export PYTHONUNBUFFERED = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format check schema requirements clean
+
+help: ## say what there is
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+
+.venv/installed: requirements/dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv --clear .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch .venv/installed
+
+run: .venv/installed ## start everything and print the URL; Ctrl-C stops it
+	@exec .venv/bin/python -m ledger_project.run
+
+test: .venv/installed ## run every test, in parallel, on servers of its own (TESTS=path to choose)
+	.venv/bin/python -m pytest --numprocesses 4 --dist worksteal --quiet $(TESTS)
+
+lint: .venv/installed ## ruff, ruff format, mypy, missing migrations
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy .
+
+format: .venv/installed ## let ruff mend what it can
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+check: lint test ## what CI runs
+
+schema: .venv/installed ## write docs/openapi.yaml anew
+	DJANGO_SETTINGS_MODULE=ledger_project.settings.test .venv/bin/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
+
+requirements: .venv/installed ## compile requirements/*.in, with hashes
+	@for name in base production dev; do \
+		.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+			requirements/$$name.in --output-file requirements/$$name.txt || exit 1; \
+	done
+
+clean: ## remove the environment and the local data
+	rm -rf .venv var staticfiles .mypy_cache .ruff_cache .hypothesis
