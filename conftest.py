@@ -1,4 +1,4 @@
-"""What every test stands on: a real MongoDB replica set and a real Redis, one database a worker, cleared after each test."""
+"""What every test stands on: a real MongoDB replica set and a real Redis; a database a worker, cleared after each."""
 
 import os
 import tempfile

@@ -29,7 +29,7 @@ STOP_SECONDS = 15
 PR_SET_PDEATHSIG = 1
 
 
-class DidNotStart(Exception):
+class DidNotStart(Exception):  # noqa: N818  (a state, and the message a sentence)
     """A server could not be started; the message says which, why, and where its log is."""
 
 
@@ -85,7 +85,7 @@ class _Server:
                     stdout=log,
                     stderr=log,
                     start_new_session=True,  # Ctrl-C is for the supervisor, which stops its servers last
-                    preexec_fn=_die_with_parent,
+                    preexec_fn=_die_with_parent,  # noqa: PLW1509  (one system call, no lock taken)
                 )
             except OSError as error:
                 raise DidNotStart(f"{self.name} could not start: {error}") from error

@@ -15,7 +15,7 @@ from django.db import DatabaseError, connection
 from django.db.models import Model
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
-from pymongo.errors import PyMongoError
+from pymongo.errors import ConnectionFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
@@ -32,7 +32,7 @@ TIMES_WITH_ZONE: CodecOptions[Document] = CodecOptions(tz_aware=True)
 
 
 class Unit:
-    """One unit of work: the session that its reads and writes must carry, and what is to happen once it is committed."""
+    """One unit of work: the session that its reads and writes must carry, and what is to happen after its commit."""
 
     def __init__(self, session: ClientSession) -> None:
         self.session = session
@@ -61,11 +61,11 @@ def database() -> Database[Document]:
 
 
 def run_transaction(work: Callable[[Unit], Result], *, timeout_seconds: float | None = None) -> Result:
-    """Run `work` in one MongoDB transaction and return what it returns, once that is committed by a majority, journaled.
+    """Run `work` in one MongoDB transaction and return what it returns, once a majority has it on its journal.
 
-    `work` may run several times (a write conflict, a new primary), each time with a fresh Unit: it must read all that it
-    decides on through `unit.session` and have no effect outside the database but through `unit.after_commit`. ORM calls
-    inside join the transaction. After `timeout_seconds` (settings.POSTING_DEADLINE_SECONDS) the attempt ends.
+    `work` may run several times (a write conflict, a new primary), each time with a fresh Unit: it must read all that
+    it decides on through `unit.session` and have no effect outside the database but through `unit.after_commit`. ORM
+    calls inside join the transaction. After `timeout_seconds` (settings.POSTING_DEADLINE_SECONDS) the attempt ends.
 
     Raises whatever `work` raises (nothing is then written), and PyMongoError when the database gave up. One with the
     label UnknownTransactionCommitResult may have been committed: look before telling anybody that it was not.
@@ -78,21 +78,21 @@ def run_transaction(work: Callable[[Unit], Result], *, timeout_seconds: float | 
         with _orm_joins(session):
             return work(unit)
 
-    with pymongo.timeout(timeout_seconds or settings.POSTING_DEADLINE_SECONDS):
-        with database().client.start_session() as session:
-            result = session.with_transaction(
-                attempt,
-                read_concern=ReadConcern("snapshot"),
-                write_concern=DURABLE,
-                read_preference=ReadPreference.PRIMARY,
-            )
+    limit = timeout_seconds or settings.POSTING_DEADLINE_SECONDS
+    with pymongo.timeout(limit), database().client.start_session() as session:
+        result = session.with_transaction(
+            attempt,
+            read_concern=ReadConcern("snapshot"),
+            write_concern=DURABLE,
+            read_preference=ReadPreference.PRIMARY,
+        )
     unit.committed()
     return result
 
 
 @contextmanager
 def _orm_joins(session: ClientSession) -> Iterator[None]:
-    """Have the ORM use `session`; give back PyMongo's own error where the ORM wrapped one, for its labels say what to retry."""
+    """Have the ORM use `session`; give back PyMongo's error where the ORM wrapped one: its labels say what to retry."""
     connection.session = session
     try:
         yield
@@ -110,8 +110,14 @@ def from_document(model: type[M], document: Document) -> M:
     return model.from_db("default", [f.attname for f in present], [document[f.column] for f in present])
 
 
+def is_passing(error: PyMongoError) -> bool:
+    """Whether `error` may go away by itself: the network, a change of primary, a conflict, a time-out."""
+    labels = ("TransientTransactionError", "UnknownTransactionCommitResult", "RetryableWriteError")
+    return error.timeout or isinstance(error, ConnectionFailure) or any(map(error.has_error_label, labels))
+
+
 def is_writable_primary() -> bool:
-    """Whether the server is a replica set's primary that takes writes now. Raises PyMongoError when it cannot be asked."""
+    """Whether the server is a primary that takes writes now. Raises PyMongoError when it cannot be asked."""
     return bool(database().client.admin.command("hello").get("isWritablePrimary"))
 
 

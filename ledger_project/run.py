@@ -65,7 +65,7 @@ def _own(directory: Path, stack: ExitStack) -> None:
 
 
 def _environment(directory: Path, stack: ExitStack) -> None:
-    """Put into the environment what settings/local.py and the Procfile read, starting the servers that are not given."""
+    """Put into the environment what settings and Procfile read, starting the servers that are not given."""
     port = int(os.environ.setdefault("PORT", "8000"))
     if free_port(port) != port:
         raise DidNotStart(f"web could not start: port {port} is in use; choose another, as in PORT={port + 1} make run")
@@ -109,7 +109,7 @@ def _nowhere():
 
 
 def _login(directory: Path, role: str) -> tuple[str, str]:
-    """E-mail and password of the local system or staff user: from the environment, or made once and kept in the data folder."""
+    """E-mail and password of the local system or staff user: from the environment, or made once and kept."""
     kept = directory / "logins.json"
     logins = json.loads(kept.read_text()) if kept.exists() else {}
     password = os.environ.get(f"{role}_PASSWORD") or logins.get(role) or secrets.token_urlsafe(12)

@@ -7,9 +7,12 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 
 import pymongo
 from bson import ObjectId
+from bson.errors import BSONError
+from django.conf import settings
 from django.utils import timezone
 from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError, PyMongoError
@@ -18,10 +21,12 @@ from accounts.models import Account
 from ledger_project.errors import LedgerError
 from ledger_project.jsonio import plain, timestamp
 from ledger_project.money import to_major
-from ledger_project.mongo import Document, Unit, database, from_document, run_transaction
-from transactions import posting, refusals
+from ledger_project.mongo import Document, Unit, database, from_document, is_passing, run_transaction
+from transactions import posting
+from transactions.group_commit import GroupCommit
 from transactions.models import Entry, Transaction
-from transactions.posting import AccountState, Books, Posting, Replay, Transfer
+from transactions.posting import AccountState, Books, Decision, Order, Posting, Replay, Transfer
+from transactions.refusals import Forbidden, IdempotencyKeyReused, NotPosted, OutcomeUnknown, Overdue, TooBusy
 from transactions.signals import transactions_completed
 from users import notifications
 from users.models import Notification
@@ -30,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 ACCOUNTS, TRANSACTIONS, ENTRIES = (model._meta.db_table for model in (Account, Transaction, Entry))
 LOOK_UP_SECONDS = 3
+GROUP_LIMIT = 1000  # transfers in one MongoDB transaction; past it, a longer commit costs more than a second one
+QUEUE_LIMIT = 5000  # transfers that may wait in a process; what comes then is told at once to come again
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,58 +47,90 @@ class Outcome:
     replayed: bool
 
 
+Result = Outcome | LedgerError
+
+
 def post(transfer: Transfer) -> Outcome:
     """Post `transfer`, once for each (initiator, key), however often and from however many places it is asked for.
 
-    When this returns, a majority of the servers has the transfer on its journal. Raises a Refusal or InvalidAmount (nothing
-    was written, the key is free) or OutcomeUnknown (repeat it with the same key).
+    When this returns, a majority of the servers has the transfer on its journal. Raises a Refusal or InvalidAmount (a
+    business no), NotPosted (the database did not take it): nothing was written and the key is free. Or OutcomeUnknown:
+    repeat it with the same key.
     """
-    (outcome,) = post_group([transfer])
-    if isinstance(outcome, LedgerError):
-        raise outcome
-    return outcome
+    (result,) = post_together([transfer])
+    if isinstance(result, LedgerError):
+        raise result
+    return result
 
 
-def post_group(transfers: Sequence[Transfer]) -> list[Outcome | LedgerError]:
-    """Post many transfers in one MongoDB transaction, in order; each gets its own outcome, a refusal is no obstacle to others.
+def post_together(transfers: Sequence[Transfer], *, atomic: bool = False) -> list[Result]:
+    """Post many transfers in their order, and return what became of each; `atomic`: all or none.
 
-    Concurrent groups that share an account or a key: MongoDB lets the first one through and makes the other start again on
-    what the first left behind. Never raises for the database: an outcome that is not known is an OutcomeUnknown.
+    Each is posted once for each (initiator, key), as by `post`. Requests that run at the same time share a commit
+    (group_commit.py) and never each other's fate.
+    """
+    order = Order(tuple(transfers), atomic)
+    deadline = settings.POSTING_DEADLINE_SECONDS
+    try:
+        return _group_commit.submit(order, timeout_seconds=deadline)
+    except TooBusy as busy:
+        return [busy] * len(order)
+    except Overdue:
+        return _look_up(order, OutcomeUnknown())
+
+
+def _commit(orders: Sequence[Order], *, again: bool = True) -> list[list[Result]]:
+    """Commit a group in one MongoDB transaction; one list of results for each order. Never raises for the database.
+
+    Groups of other processes that share an account or a key with this one: MongoDB lets the first one through and makes
+    the other start again on what the first left behind. A lasting error is narrowed down to the order that causes it.
     """
     try:
-        try:
-            return run_transaction(lambda unit: _post_in(unit, transfers))
-        except DuplicateKeyError:
-            # A key was posted elsewhere after our snapshot was taken: read again, it is a replay now.
-            return run_transaction(lambda unit: _post_in(unit, transfers))
+        return run_transaction(lambda unit: _post_in(unit, orders))
+    except DuplicateKeyError as error:
+        # A key was posted elsewhere after our snapshot was taken: read again, it is a replay now.
+        return _commit(orders, again=False) if again else _narrow_down(orders, error)
     except PyMongoError as error:
-        logger.error("posting failed: %s (code %s)", type(error).__name__, getattr(error, "code", None))
-        return _look_up(transfers, error)
+        if not is_passing(error):
+            return _narrow_down(orders, error)
+        logger.error("posting failed at its deadline: %s", type(error).__name__)
+        return [_look_up(order, _told_of(error)) for order in orders]
+    except (BSONError, OverflowError, UnicodeError, AssertionError) as error:
+        return _narrow_down(orders, error)
 
 
-def _post_in(unit: Unit, transfers: Sequence[Transfer]) -> list[Outcome | LedgerError]:
-    books = _load(unit, transfers)
+def _narrow_down(orders: Sequence[Order], error: Exception) -> list[list[Result]]:
+    """Commit both halves of the group by themselves, down to the one order that the database refuses."""
+    if len(orders) > 1:
+        half = len(orders) // 2
+        return _commit(orders[:half]) + _commit(orders[half:])
+    code = getattr(error, "code", None)
+    logger.error("the database refuses an order of %d: %s (%s)", len(orders[0]), type(error).__name__, code)
+    return [_look_up(orders[0], Forbidden())]
+
+
+def _post_in(unit: Unit, orders: Sequence[Order]) -> list[list[Result]]:
+    books = _load(unit, [transfer for order in orders for transfer in order.transfers])
     before = dict(books.accounts)
     now = _now()
-    outcomes: list[Outcome | LedgerError] = []
-    postings: list[Posting] = []
-    for transfer in transfers:
-        try:
-            decided = posting.decide(transfer, books, now)
-        except LedgerError as refusal:
-            outcomes.append(refusal)
-            continue
-        if isinstance(decided, Posting):
-            books.apply(decided)
-            postings.append(decided)
-        outcomes.append(Outcome(from_document(Transaction, decided.transaction), isinstance(decided, Replay)))
+    decided: list[list[Decision]] = []
+    for order in orders:
+        decisions, books = posting.carry_out(order, books, now)
+        decided.append(decisions)
+    postings = [decision for decisions in decided for decision in decisions if isinstance(decision, Posting)]
     if postings:
         _store(unit, before, books, postings)
-    return outcomes
+    return [[_result(decision) for decision in decisions] for decisions in decided]
+
+
+def _result(decision: Decision) -> Result:
+    if isinstance(decision, LedgerError):
+        return decision
+    return Outcome(from_document(Transaction, decision.transaction), isinstance(decision, Replay))
 
 
 def _load(unit: Unit, transfers: Sequence[Transfer]) -> Books:
-    """The accounts that `transfers` name (and the equity accounts of who issues funds), and the keys already taken: one round trip."""
+    """The accounts that `transfers` name, the equity of who issues funds, the keys already taken: one round trip."""
     ids = {t.to_account for t in transfers} | {t.from_account for t in transfers if t.from_account}
     issuers = {t.initiator for t in transfers if t.from_account is None}
     named: Document = {"_id": {"$in": list(ids)}}
@@ -113,7 +152,7 @@ def _load(unit: Unit, transfers: Sequence[Transfer]) -> Books:
 
 
 def _keys(transfers: Sequence[Transfer]) -> Document:
-    """A filter on the unique index for the keys of `transfers` (it may find a key of another of these initiators as well)."""
+    """A filter on the unique index for the keys of `transfers`; it may find one of another of their initiators, too."""
     return {
         "idempotency_key": {"$in": [t.idempotency_key for t in transfers]},
         "initiator": {"$in": list({t.initiator for t in transfers})},
@@ -181,28 +220,67 @@ def _notices(decided: Posting) -> list[Document]:
     return [notifications.row(decided.debited.user, Notification.Kind.TRANSFER_SENT, payload, now), received]
 
 
-def _look_up(transfers: Sequence[Transfer], error: PyMongoError) -> list[Outcome | LedgerError]:
-    """What became of `transfers` after the database failed: those whose key is there were posted, the rest is not known."""
-    known: dict[tuple[ObjectId, str], Document] = {}
+def _told_of(error: PyMongoError) -> LedgerError:
+    """What to tell of a transfer that is not there after `error`: whether it may still come."""
+    return OutcomeUnknown() if error.has_error_label("UnknownTransactionCommitResult") else NotPosted()
+
+
+def _look_up(order: Order, otherwise: LedgerError) -> list[Result]:
+    """What became of `order` after the database failed: a transfer whose key is there was posted; else `otherwise`."""
     try:
         with pymongo.timeout(LOOK_UP_SECONDS):
-            for document in database()[TRANSACTIONS].find(_keys(transfers)):
-                known[document["initiator"], document["idempotency_key"]] = document
-    except PyMongoError:
+            found = list(database()[TRANSACTIONS].find(_keys(order.transfers)))
+    except PyMongoError as error:
         logger.error("the outcome could not be looked up: %s", type(error).__name__)
-    return [_looked_up(transfer, known) for transfer in transfers]
+        return [OutcomeUnknown()] * len(order)
+    known = {(document["initiator"], document["idempotency_key"]): document for document in found}
+    results = [_looked_up(transfer, known, otherwise) for transfer in order.transfers]
+    if isinstance(otherwise, NotPosted):
+        _tell_of_failures([t for t, result in zip(order.transfers, results, strict=True) if result is otherwise])
+    return results
 
 
-def _looked_up(transfer: Transfer, known: dict[tuple[ObjectId, str], Document]) -> Outcome | LedgerError:
+def _looked_up(transfer: Transfer, known: dict[tuple[ObjectId, str], Document], otherwise: LedgerError) -> Result:
     document = known.get((transfer.initiator, transfer.idempotency_key))
     if document is None:
-        return refusals.OutcomeUnknown()
+        return otherwise
     if document["fingerprint"] != transfer.fingerprint:
-        return refusals.IdempotencyKeyReused()
+        return IdempotencyKeyReused()
     return Outcome(from_document(Transaction, document), replayed=False)
+
+
+def _tell_of_failures(transfers: Sequence[Transfer]) -> None:
+    """Queue a failure notice for transfers that were accepted and then failed; if it cannot be, the answer has said so.
+
+    One notice for each (initiator, key), however often the client tries: its _id is made from them.
+    """
+    rows = []
+    for transfer in transfers:
+        row = notifications.row(transfer.initiator, Notification.Kind.TRANSFER_FAILED, _failure(transfer))
+        row["_id"] = ObjectId(sha256(f"{transfer.initiator}|{transfer.idempotency_key}".encode()).digest()[:12])
+        rows.append(row)
+    try:
+        with pymongo.timeout(LOOK_UP_SECONDS):
+            database()[Notification._meta.db_table].insert_many(rows, ordered=False)
+    except PyMongoError as error:
+        logger.warning("failure notices not queued: %s", type(error).__name__)
+
+
+def _failure(transfer: Transfer) -> dict[str, str]:
+    return {
+        "amount": plain(transfer.amount),
+        "from_account": str(transfer.from_account or ""),
+        "to_account": str(transfer.to_account),
+        "idempotency_key": transfer.idempotency_key,
+        "reason": NotPosted.message,
+        "time": timestamp(_now()),
+    }
 
 
 def _now() -> datetime:
     """Now, in the whole milliseconds that MongoDB keeps."""
     now = timezone.now()
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+_group_commit: GroupCommit[Order, list[Result]] = GroupCommit(_commit, group_limit=GROUP_LIMIT, queue_limit=QUEUE_LIMIT)

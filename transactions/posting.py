@@ -1,9 +1,10 @@
 """The rules of posting, pure: a command and the state of the books go in, a posting or a named refusal comes out.
 
-No I/O, no clock, no database: what is needed is passed in. ledger.py loads the books and stores the postings.
+No I/O, no clock, no database: what is needed is passed in, only fresh ids are made up. ledger.py loads the books and
+stores the postings.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -13,6 +14,7 @@ from typing import Any
 from bson import ObjectId
 
 from accounts.models import Account
+from ledger_project.errors import LedgerError
 from ledger_project.jsonio import plain
 from ledger_project.money import MAX_BALANCE_MINOR, to_major, to_minor
 from transactions import refusals
@@ -49,6 +51,18 @@ class Transfer:
 
 
 @dataclass(frozen=True, slots=True)
+class Order:
+    """Transfers that were asked for together, carried out in their order; `atomic`: all of them or none."""
+
+    transfers: tuple[Transfer, ...]
+    atomic: bool = False
+
+    def __len__(self) -> int:
+        """How many transfers it carries."""
+        return len(self.transfers)
+
+
+@dataclass(frozen=True, slots=True)
 class AccountState:
     """What posting needs to know of an account."""
 
@@ -65,17 +79,23 @@ class AccountState:
 
 @dataclass(slots=True)
 class Books:
-    """The part of the ledger that a group of commands touches: the accounts, and the transactions whose keys are taken."""
+    """The part of the ledger that a group of commands touches: accounts, and transactions whose keys are taken."""
 
     accounts: dict[ObjectId, AccountState] = field(default_factory=dict)
     known: dict[tuple[ObjectId, str], Document] = field(default_factory=dict)
+    _equity: dict[tuple[ObjectId, str], ObjectId] | None = None
 
     def equity_of(self, user: ObjectId, currency: str) -> AccountState | None:
         """The account in which money of this currency enters the ledger, for this system user."""
-        for account in self.accounts.values():
-            if account.kind == Account.Kind.EQUITY and account.user == user and account.currency == currency:
-                return account
-        return None
+        if self._equity is None:
+            equity = (a for a in self.accounts.values() if a.kind == Account.Kind.EQUITY)
+            self._equity = {(account.user, account.currency): account.id for account in equity}
+        account_id = self._equity.get((user, currency))
+        return self.accounts[account_id] if account_id else None
+
+    def copy(self) -> "Books":
+        """Books that can be tried out and thrown away."""
+        return Books(dict(self.accounts), dict(self.known))
 
     def apply(self, posting: "Posting") -> None:
         """Take `posting` into the books, so that the next command sees its balances and its key."""
@@ -102,12 +122,38 @@ class Replay:
     transaction: Document
 
 
-def decide(
-    transfer: Transfer, books: Books, now: datetime, new_id: Callable[[], ObjectId] = ObjectId
-) -> Posting | Replay:
-    """What becomes of `transfer` given `books`. `now` has whole milliseconds. Raises a Refusal (refusals.py), InvalidAmount.
+Decision = Posting | Replay | LedgerError
 
-    A known key is settled first: a replay answers what was answered, even if the account has been frozen or emptied since.
+
+def carry_out(order: Order, books: Books, now: datetime) -> tuple[list[Decision], Books]:
+    """What becomes of each transfer of `order`, and the books after it.
+
+    Of an atomic order in which one is refused nothing comes: that one has its refusal, and all others are BatchRefused.
+    """
+    after = books.copy() if order.atomic else books
+    decisions: list[Decision] = []
+    for transfer in order.transfers:
+        try:
+            decision = decide(transfer, after, now)
+        except LedgerError as refusal:
+            decisions.append(refusal)
+            if order.atomic:
+                return _none_of(order, refused_at=len(decisions) - 1, refusal=refusal), books
+            continue
+        if isinstance(decision, Posting):
+            after.apply(decision)
+        decisions.append(decision)
+    return decisions, after
+
+
+def _none_of(order: Order, *, refused_at: int, refusal: LedgerError) -> list[Decision]:
+    return [refusal if at == refused_at else refusals.BatchRefused() for at in range(len(order))]
+
+
+def decide(transfer: Transfer, books: Books, now: datetime) -> Posting | Replay:
+    """What becomes of `transfer` given `books`; `now` has whole milliseconds. Raises a Refusal, InvalidAmount.
+
+    A known key is settled first: a replay answers what was answered, even if the account was frozen or emptied since.
     """
     if known := books.known.get((transfer.initiator, transfer.idempotency_key)):
         if known["fingerprint"] != transfer.fingerprint:
@@ -115,7 +161,7 @@ def decide(
         return Replay(known)
     payer, payee = _accounts(transfer, books)
     amount_minor = _allowed(payer, payee, transfer.amount)
-    return _posting(transfer, payer, payee, amount_minor, now, new_id)
+    return _posting(transfer, payer, payee, amount_minor, now)
 
 
 def _accounts(transfer: Transfer, books: Books) -> tuple[AccountState, AccountState]:
@@ -145,26 +191,16 @@ def _allowed(payer: AccountState, payee: AccountState, amount: Decimal) -> int:
     amount_minor = to_minor(amount, payer.currency)
     if not payer.may_overdraw and payer.balance_minor < amount_minor:
         raise refusals.InsufficientFunds(to_major(payer.balance_minor, payer.currency), amount)
-    if (
-        payer.balance_minor - amount_minor < -MAX_BALANCE_MINOR
-        or payee.balance_minor + amount_minor > MAX_BALANCE_MINOR
-    ):
+    if max(amount_minor - payer.balance_minor, payee.balance_minor + amount_minor) > MAX_BALANCE_MINOR:
         raise refusals.BalanceOutOfRange
     return amount_minor
 
 
-def _posting(
-    transfer: Transfer,
-    payer: AccountState,
-    payee: AccountState,
-    amount_minor: int,
-    now: datetime,
-    new_id: Callable[[], ObjectId],
-) -> Posting:
+def _posting(transfer: Transfer, payer: AccountState, payee: AccountState, amount_minor: int, now: datetime) -> Posting:
     assert amount_minor > 0
-    transaction_id = new_id()
-    debit, debited = _entry(new_id(), payer, payee, Entry.Direction.DEBIT, amount_minor, transaction_id, now)
-    credit, credited = _entry(new_id(), payee, payer, Entry.Direction.CREDIT, amount_minor, transaction_id, now)
+    transaction_id = ObjectId()
+    debit, debited = _entry(payer, payee, -amount_minor, transaction_id, now)
+    credit, credited = _entry(payee, payer, amount_minor, transaction_id, now)
     assert debited.balance_minor + credited.balance_minor == payer.balance_minor + payee.balance_minor
     transaction = {
         "_id": transaction_id,
@@ -187,26 +223,19 @@ def _posting(
 
 
 def _entry(
-    entry_id: ObjectId,
-    account: AccountState,
-    counter_account: AccountState,
-    direction: Entry.Direction,
-    amount_minor: int,
-    transaction_id: ObjectId,
-    now: datetime,
+    account: AccountState, counter_account: AccountState, change_minor: int, transaction_id: ObjectId, now: datetime
 ) -> tuple[Document, AccountState]:
-    """The entry on `account`, and the account after it."""
-    signed = amount_minor if direction is Entry.Direction.CREDIT else -amount_minor
+    """The entry that changes `account` by `change_minor`, and the account after it."""
     entry = {
-        "_id": entry_id,
+        "_id": ObjectId(),
         "account": account.id,
         "sequence": account.sequence + 1,
         "transaction": transaction_id,
         "counter_account": counter_account.id,
-        "direction": direction.value,
-        "amount_minor": amount_minor,
+        "direction": (Entry.Direction.CREDIT if change_minor > 0 else Entry.Direction.DEBIT).value,
+        "amount_minor": abs(change_minor),
         "currency": account.currency,
-        "balance_after_minor": account.balance_minor + signed,
+        "balance_after_minor": account.balance_minor + change_minor,
         "created_at": now,
     }
     entry["hash"] = entry_hash(account.chain_head, entry)

@@ -100,3 +100,37 @@ class OutcomeUnknown(Unavailable):
 
     code = "outcome_unknown"
     message = "The transfer was not confirmed in time. Repeat it with the same idempotencyKey: it is never posted twice."
+
+
+class NotPosted(Unavailable):
+    """The transfer was accepted and then failed: the database did not take it. Nothing has moved."""
+
+    code = "not_posted"
+    message = "The transfer could not be posted and nothing has moved. Repeat it with the same idempotencyKey."
+
+
+class Forbidden(NotPosted):
+    """The database refuses this very transfer, whenever it is tried: its rules say what ours should have said."""
+
+    code = "posting_forbidden"
+    message = "The transfer could not be posted and nothing has moved."
+    retryable = False
+    retry_after_seconds = None
+
+
+class TooBusy(NotPosted):
+    """More transfers wait than can be posted in time."""
+
+    code = "too_busy"
+    message = "Too many transfers are waiting. Nothing has moved; repeat this one in a moment."
+
+
+class Overdue(OutcomeUnknown):
+    """The commit that carries the transfer has not answered in time."""
+
+
+class BatchRefused(Refusal):
+    """Another transfer of an atomic batch was refused, so none was posted."""
+
+    code = "batch_refused"
+    message = "Not posted: another transfer of the atomic batch was refused"

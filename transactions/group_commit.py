@@ -1,0 +1,140 @@
+"""Group commit: requests that arrive while a commit is running share the next one.
+
+    group = GroupCommit(commit)      # commit: a list of orders in, a list of results out
+    result = group.submit(order)
+
+A commit costs the same round trips and the same journal flush whether it carries one transfer or a hundred. So the
+first request that finds nobody committing leads: it takes everything that waits, its own order with it, and commits
+that as one. When it is done it hands the lead to the first of those that came meanwhile and goes home with its own
+result. There is no thread of its own here: a client that is alone pays no hand-over.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Generic, Protocol, TypeVar
+
+from transactions.refusals import Overdue, TooBusy
+
+
+class Sized(Protocol):
+    """An order says how many transfers it carries."""
+
+    def __len__(self) -> int: ...
+
+
+O = TypeVar("O", bound=Sized)  # noqa: E741
+R = TypeVar("R")
+
+
+class _Ticket(Generic[O, R]):
+    """One request in the queue. Woken either with its result, or with none: then it is to lead."""
+
+    __slots__ = ("error", "order", "result", "woken")
+
+    def __init__(self, order: O) -> None:
+        self.order = order
+        self.woken = threading.Event()
+        self.result: R | None = None
+        self.error: BaseException | None = None
+
+    @property
+    def is_settled(self) -> bool:
+        return self.result is not None or self.error is not None
+
+    def take(self) -> R:
+        """The result, or the error of the commit."""
+        if self.error is not None:
+            raise self.error
+        assert self.result is not None
+        return self.result
+
+
+class GroupCommit(Generic[O, R]):
+    """Collects orders from many threads and commits them in groups, one group at a time.
+
+    `commit` gets the orders of a group in the order they came and returns one result each. At most `group_limit`
+    transfers go into a group (an order is never split), and at most `queue_limit` wait.
+    """
+
+    def __init__(self, commit: Callable[[Sequence[O]], Sequence[R]], *, group_limit: int, queue_limit: int) -> None:
+        self._commit = commit
+        self._group_limit = group_limit
+        self._queue_limit = queue_limit
+        self._lock = threading.Lock()
+        self._waiting: deque[_Ticket[O, R]] = deque()
+        self._size = 0  # transfers that wait
+        self._someone_leads = False
+
+    def submit(self, order: O, *, timeout_seconds: float) -> R:
+        """Commit `order`, together with what else waits, and return its result.
+
+        Raises TooBusy at once when the queue is full, and when the order is still in the queue after
+        `timeout_seconds`: in both cases it will not be committed. Raises Overdue when it is being committed but the
+        answer does not come: then only the database knows.
+        """
+        ticket: _Ticket[O, R] = _Ticket(order)
+        if not self._enter(ticket):
+            self._wait(ticket, timeout_seconds)
+        if not ticket.is_settled:
+            self._lead()
+        return ticket.take()
+
+    def _enter(self, ticket: _Ticket[O, R]) -> bool:
+        """Join the queue; True when nobody leads, so that the ticket has to."""
+        with self._lock:
+            if self._waiting and self._size + len(ticket.order) > self._queue_limit:
+                raise TooBusy
+            self._waiting.append(ticket)
+            self._size += len(ticket.order)
+            leads, self._someone_leads = not self._someone_leads, True
+            return leads
+
+    def _wait(self, ticket: _Ticket[O, R], timeout_seconds: float) -> None:
+        """Until woken, with a result or with the lead."""
+        if ticket.woken.wait(timeout_seconds):
+            return
+        with self._lock:
+            if ticket.woken.is_set():  # woken in the last moment
+                return
+            if ticket not in self._waiting:
+                raise Overdue
+            self._waiting.remove(ticket)
+            self._size -= len(ticket.order)
+            raise TooBusy
+
+    def _lead(self) -> None:
+        """Commit one group and hand the lead on."""
+        group = self._take_group()
+        try:
+            results = self._commit([ticket.order for ticket in group])
+            for ticket, result in zip(group, results, strict=True):
+                ticket.result = result
+        except BaseException as error:
+            for ticket in group:
+                ticket.error = error
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            self._hand_on(group)
+
+    def _take_group(self) -> list[_Ticket[O, R]]:
+        """The tickets at the head of the queue, as many as fit; at least one."""
+        with self._lock:
+            group = [self._waiting.popleft()]
+            size = len(group[0].order)
+            while self._waiting and size + len(self._waiting[0].order) <= self._group_limit:
+                group.append(self._waiting.popleft())
+                size += len(group[-1].order)
+            self._size -= size
+            return group
+
+    def _hand_on(self, group: list[_Ticket[O, R]]) -> None:
+        """Wake those that are served, and whoever is first in the queue, to lead."""
+        with self._lock:
+            if self._waiting:
+                self._waiting[0].woken.set()
+            else:
+                self._someone_leads = False
+        for ticket in group:
+            ticket.woken.set()

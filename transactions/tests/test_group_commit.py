@@ -1,0 +1,151 @@
+"""Group commit by itself, with a commit function that the test holds in its hand."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+
+from transactions.group_commit import GroupCommit
+from transactions.refusals import Overdue, TooBusy
+
+
+class Commit:
+    """A commit that waits to be let go and remembers its groups."""
+
+    def __init__(self) -> None:
+        self.groups: list[list[str]] = []
+        self.may_go = threading.Semaphore(0)
+        self.entered = threading.Semaphore(0)
+        self.fails = False
+
+    def __call__(self, orders):
+        self.groups.append(list(orders))
+        self.entered.release()
+        assert self.may_go.acquire(timeout=10)
+        if self.fails:
+            raise LookupError
+        return [order.upper() for order in orders]
+
+
+def wait_until(condition) -> None:
+    """Spin until `condition` holds; a second thread makes it hold."""
+    done = threading.Event()
+    for _ in range(10_000):
+        if condition():
+            return
+        done.wait(0.001)
+    raise AssertionError("it never came true")
+
+
+@contextmanager
+def committing(commit: Commit, group: GroupCommit, pool: ThreadPoolExecutor):
+    """While "a" is being committed."""
+    first = pool.submit(group.submit, "a", timeout_seconds=10)
+    assert commit.entered.acquire(timeout=10)
+    yield first
+
+
+@pytest.fixture
+def commit():
+    return Commit()
+
+
+@pytest.fixture
+def group(commit):
+    return GroupCommit(commit, group_limit=3, queue_limit=4)
+
+
+@pytest.fixture
+def pool():
+    with ThreadPoolExecutor(16) as threads:
+        yield threads
+
+
+def submit_in_turn(group, pool, *orders):
+    """Submit orders so that they queue in the order given."""
+    futures = []
+    for order in orders:
+        size = len(group._waiting)
+        futures.append(pool.submit(group.submit, order, timeout_seconds=10))
+        wait_until(lambda size=size: len(group._waiting) > size)
+    return futures
+
+
+def test_one_alone_is_committed_at_once(commit, group):
+    commit.may_go.release()
+    assert group.submit("a", timeout_seconds=1) == "A"
+    assert commit.groups == [["a"]]
+
+
+def test_what_arrives_during_a_commit_goes_together_into_the_next(commit, group, pool):
+    with committing(commit, group, pool) as first:
+        others = submit_in_turn(group, pool, "b", "c", "d")
+        commit.may_go.release(2)
+        assert [future.result(10) for future in (first, *others)] == ["A", "B", "C", "D"]
+    assert commit.groups == [["a"], ["b", "c", "d"]]
+
+
+def test_a_group_takes_no_more_transfers_than_its_limit_and_never_splits_an_order(commit, group, pool):
+    with committing(commit, group, pool):
+        others = submit_in_turn(group, pool, "bb", "cc")
+        commit.may_go.release(3)
+        assert [future.result(10) for future in others] == ["BB", "CC"]
+    assert commit.groups == [["a"], ["bb"], ["cc"]]
+
+
+def test_an_order_larger_than_the_limit_is_committed_by_itself(commit, group):
+    commit.may_go.release()
+    assert group.submit("abcdefgh", timeout_seconds=1) == "ABCDEFGH"
+
+
+def test_a_full_queue_refuses_at_once(commit, group, pool):
+    with committing(commit, group, pool):
+        submit_in_turn(group, pool, "bb", "cc")
+        with pytest.raises(TooBusy):
+            group.submit("d", timeout_seconds=10)
+        commit.may_go.release(3)
+
+
+def test_one_that_waits_too_long_leaves_the_queue_and_is_never_committed(commit, group, pool):
+    with committing(commit, group, pool) as first:
+        with pytest.raises(TooBusy):
+            group.submit("b", timeout_seconds=0.01)
+        commit.may_go.release()
+        assert first.result(10) == "A"
+    commit.may_go.release()
+    assert group.submit("c", timeout_seconds=1) == "C"
+    assert commit.groups == [["a"], ["c"]]
+
+
+def test_one_whose_commit_does_not_answer_is_told_that_nobody_knows(commit, group, pool):
+    with committing(commit, group, pool):
+        leads = submit_in_turn(group, pool, "b", "c")[0]
+        follows = pool.submit(group.submit, "d", timeout_seconds=0.2)
+        commit.may_go.release()
+        assert commit.entered.acquire(timeout=10)  # the second group runs, "d" in it
+        with pytest.raises(Overdue):
+            follows.result(10)
+        commit.may_go.release()
+        assert leads.result(10) == "B"
+
+
+def test_an_error_of_the_commit_reaches_all_of_its_group_and_the_lead_goes_on(commit, group, pool):
+    commit.fails = True
+    with committing(commit, group, pool) as first:
+        others = submit_in_turn(group, pool, "b", "c")
+        commit.may_go.release(2)
+        for future in (first, *others):
+            with pytest.raises(LookupError):
+                future.result(10)
+    commit.fails = False
+    commit.may_go.release()
+    assert group.submit("d", timeout_seconds=1) == "D"
+
+
+def test_many_threads_all_get_their_own_answer(group, commit, pool):
+    commit.may_go.release(10_000)
+    big = GroupCommit(commit, group_limit=50, queue_limit=10_000)
+    names = [f"order-{n}" for n in range(500)]
+    assert list(pool.map(lambda name: big.submit(name, timeout_seconds=10), names)) == [n.upper() for n in names]
+    assert sorted(order for orders in commit.groups for order in orders) == sorted(names)
