@@ -72,7 +72,7 @@ class JSONParser(parsers.BaseParser):
                 parse_constant=_refuse_constant,
                 object_pairs_hook=_unique_names,
             )
-        except (ValueError, RecursionError):
+        except (ValueError, ArithmeticError, RecursionError):  # an exponent past what Decimal holds is Arithmetic
             raise ParseError("The request body is not valid JSON.") from None
 
 

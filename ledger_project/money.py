@@ -3,6 +3,7 @@
 The number of decimals of a currency is that of ISO 4217 (INR 2, JPY 0, BHD 3).
 """
 
+import re
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, InvalidOperation
 from functools import cache
 from http import HTTPStatus
@@ -16,6 +17,8 @@ from ledger_project.errors import LedgerError
 MAX_AMOUNT_MINOR = 10**15
 # Decimal's own arithmetic rounds past 28 digits; what is let in stays exact.
 MAX_DIGITS = 28
+# What a string must look like to be read as an amount: no spaces, no plus, no underscores, ASCII digits.
+_NUMERIC = re.compile(r"-?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 # Int64, what MongoDB can hold without turning it into a double.
 MAX_BALANCE_MINOR = 2**63 - 1
 
@@ -54,7 +57,7 @@ def parse_amount(raw: Any) -> Decimal:
     """
     if isinstance(raw, bool) or not isinstance(raw, (int, Decimal, str)):
         raise InvalidAmount
-    if isinstance(raw, str) and (len(raw) > 40 or not raw.isascii() or "_" in raw):
+    if isinstance(raw, str) and (len(raw) > 40 or not _NUMERIC.fullmatch(raw)):
         raise InvalidAmount
     try:
         amount = Decimal(raw)
@@ -62,7 +65,8 @@ def parse_amount(raw: Any) -> Decimal:
         raise InvalidAmount from None
     if not amount.is_finite() or amount <= 0:
         raise InvalidAmount("amount must be greater than zero")
-    if amount > MAX_AMOUNT_MINOR or len(amount.as_tuple().digits) > MAX_DIGITS:
+    # A huge negative exponent would be rounded to zero by arithmetic, and fill the memory when printed digit for digit.
+    if amount > MAX_AMOUNT_MINOR or amount.adjusted() < -MAX_DIGITS or len(amount.as_tuple().digits) > MAX_DIGITS:
         raise InvalidAmount("amount is out of range")
     return amount
 
@@ -95,10 +99,13 @@ def currencies_by_decimals() -> dict[int, list[str]]:
 
 
 def minor_range(low: Decimal | None, high: Decimal | None, places: int) -> dict[str, int]:
-    """A MongoDB range over minor units of a currency with `places` decimals, for `low` to `high` in major units."""
+    """A MongoDB range over minor units of a currency with `places` decimals, for `low` to `high` in major units.
+
+    A bound past every balance becomes the largest one, for MongoDB takes no larger integer.
+    """
     found = {}
     if low is not None:
-        found["$gte"] = int(low.scaleb(places).to_integral_value(ROUND_CEILING))
+        found["$gte"] = min(int(low.scaleb(places).to_integral_value(ROUND_CEILING)), MAX_BALANCE_MINOR)
     if high is not None:
-        found["$lte"] = int(high.scaleb(places).to_integral_value(ROUND_FLOOR))
+        found["$lte"] = min(int(high.scaleb(places).to_integral_value(ROUND_FLOOR)), MAX_BALANCE_MINOR)
     return found

@@ -5,7 +5,7 @@ import sys
 from http import HTTPStatus
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse
 from pymongo.errors import PyMongoError
@@ -60,6 +60,8 @@ def _as_ledger_error(raised: Exception) -> tuple[LedgerError, list[dict] | None,
         return _named(HTTPStatus.NOT_FOUND, "not_found", "Not found"), None, {}
     if isinstance(raised, PermissionDenied):
         return _named(HTTPStatus.FORBIDDEN, "permission_denied", "Forbidden"), None, {}
+    if isinstance(raised, SuspiciousOperation):  # more query parameters than Django reads, say
+        return _named(HTTPStatus.BAD_REQUEST, "bad_request", "Bad request"), None, {}
     if isinstance(raised, exceptions.ValidationError):
         field_errors = _field_errors(raised)
         message = getattr(raised, "message", None) or field_errors[0]["message"]
