@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Callable
 from contextvars import ContextVar
+from urllib.parse import quote
 
 from django.http import HttpRequest, HttpResponse
 
@@ -42,7 +43,8 @@ class RequestLogMiddleware:
         try:
             response = self.get_response(request)
             elapsed_ms = (time.perf_counter() - begin) * 1000
-            logger.info("%s %s %d %.1fms", request.method, request.path, response.status_code, elapsed_ms)
+            path = quote(request.path, errors="replace")  # a line break in the path must not begin a line of the log
+            logger.info("%s %s %d %.1fms", request.method, path, response.status_code, elapsed_ms)
         finally:
             _request_id.reset(token)
         response["X-Request-Id"] = request_id
