@@ -39,18 +39,20 @@ def register_user(*, email: str, name: str, password: str, is_system: bool = Fal
     email = UserManager.normalize_email(email)
     if User.objects.filter(email=email).exists():
         raise EmailTaken
-    user = User(email=email, name=name, password=make_password(password), is_system=is_system)
+    hashed = make_password(password)
 
-    def work(unit: Unit) -> None:
+    def work(unit: Unit) -> User:
+        # A fresh instance each time: one that an attempt before this one saved believes that it is stored.
+        user = User(email=email, name=name, password=hashed, is_system=is_system)
         user.save(force_insert=True)
         notifications.queue(unit, [notifications.row(user.pk, Notification.Kind.WELCOME, {})])
         unit.after_commit(lambda: user_registered.send(User, user_id=user.pk))
+        return user
 
     try:
-        run_transaction(work)
+        return run_transaction(work)
     except (DuplicateKeyError, IntegrityError):
         raise EmailTaken from None
-    return user
 
 
 def authenticate(*, email: str, password: str) -> User:
