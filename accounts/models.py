@@ -33,6 +33,20 @@ class AccountQuerySet(models.QuerySet["Account"]):
             raise MoneyIsPosted(f"{', '.join(sorted(refused))} cannot be set: post a transaction instead")
         return super().bulk_update(objs, fields, batch_size)
 
+    def _update(self, values: Any) -> int:
+        """What every save of an existing row ends in; the same refusal."""
+        if MONEY_FIELDS & {field.name for field, _, _ in values}:
+            raise MoneyIsPosted("save an existing account with update_fields that hold no money")
+        return super()._update(values)
+
+    def _insert(self, objs: Any, *args: Any, **kwargs: Any) -> Any:
+        """What every save of a new row ends in; refuses one with money in it: it would come from nowhere."""
+        if any(account.balance_minor or account.sequence or account.chain_head != GENESIS for account in objs):
+            raise MoneyIsPosted("an account opens empty: post a transaction to put money in it")
+        return super()._insert(objs, *args, **kwargs)
+
+    _update.queryset_only = _insert.queryset_only = False
+
 
 class Account(models.Model):
     """Money of one currency that belongs to one user. `balance_minor` counts the currency's minor unit, as an Int64."""

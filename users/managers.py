@@ -1,15 +1,31 @@
 """How users are made."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.base_user import BaseUserManager
+from django.core.exceptions import ValidationError
+from django.db import models
 
 if TYPE_CHECKING:
     from users.models import User
 
 
+class UserQuerySet(models.QuerySet["User"]):
+    """A queryset that cannot turn users into system users or back."""
+
+    def update(self, **fields: Any) -> int:
+        """Update, also many at once; refuses is_system."""
+        if "is_system" in fields:
+            raise ValidationError("is_system is set when a user is created and never changes")
+        return super().update(**fields)
+
+
 class UserManager(BaseUserManager["User"]):
     """Creates users with a normalised e-mail and a hashed password."""
+
+    def get_queryset(self) -> UserQuerySet:
+        """The guarded queryset."""
+        return UserQuerySet(self.model, using=self._db)
 
     @classmethod
     def normalize_email(cls, email: str | None) -> str:
