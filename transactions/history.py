@@ -1,16 +1,17 @@
 """Looking back: pages of transactions and entries, each one range of one index, newest first."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
 from bson import ObjectId
 
+from accounts.models import Account
 from ledger_project.money import currencies_by_decimals, minor_range
 from ledger_project.mongo import Document, database, from_document
 from transactions.models import Entry, Transaction
 
 # A transaction's id is made within this time after its created_at (a posting's deadline is far shorter).
-ID_SLACK = timedelta(seconds=60)
+ID_SLACK_SECONDS = 60
 
 
 def transactions(
@@ -33,9 +34,9 @@ def transactions(
     created: Document = {}
     conditions: Document = {"parties": party}
     if created_from:
-        ids["$gte"], created["$gte"] = ObjectId.from_datetime(created_from), created_from
+        ids["$gte"], created["$gte"] = _first_id(created_from.timestamp()), created_from
     if created_until:
-        ids["$lt"], created["$lt"] = ObjectId.from_datetime(created_until + ID_SLACK), created_until
+        ids["$lt"], created["$lt"] = _first_id(created_until.timestamp() + ID_SLACK_SECONDS), created_until
     if before:
         ids["$lt"] = min(before, ids.get("$lt", before))
     if ids:
@@ -51,7 +52,10 @@ def transactions(
 
 
 def transaction(transaction_id: ObjectId, *, party: ObjectId) -> Transaction | None:
-    """The transaction with its `entries`, debit first, if it touches `party`."""
+    """The transaction with its `entries`, debit first, if it touches `party`, a user.
+
+    `is_own` of an entry says whether it is on an account of `party`: the other side's balance is not theirs to see.
+    """
     document = _rows(Transaction).find_one({"_id": transaction_id, "parties": party})
     if document is None:
         return None
@@ -59,6 +63,11 @@ def transaction(transaction_id: ObjectId, *, party: ObjectId) -> Transaction | N
     both = _rows(Entry).find({"_id": {"$in": [found.debit_entry, found.credit_entry]}})
     by_id = {entry["_id"]: from_document(Entry, entry) for entry in both}
     found.entries = [by_id[found.debit_entry], by_id[found.credit_entry]]
+    own = set(
+        Account.objects.filter(pk__in=[e.account_id for e in found.entries], user=party).values_list("pk", flat=True)
+    )
+    for entry in found.entries:
+        entry.is_own = entry.account_id in own
     return found
 
 
@@ -69,6 +78,12 @@ def entries(*, account: ObjectId, limit: int, before: int | None = None) -> list
         conditions["sequence"] = {"$lt": before}
     found = _rows(Entry).find(conditions).sort("sequence", -1).limit(limit)
     return [from_document(Entry, document) for document in found]
+
+
+def _first_id(timestamp: float) -> ObjectId:
+    """The lowest id of the second of `timestamp`, or the nearest there is: ids count seconds since 1970 in 32 bits."""
+    seconds = min(max(int(timestamp), 0), 2**32 - 1)
+    return ObjectId(seconds.to_bytes(4, "big") + bytes(8))
 
 
 def _amount_between(low: Decimal | None, high: Decimal | None) -> list[Document]:

@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 from bson import ObjectId
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from ledger_project.money import InvalidAmount, parse_amount
@@ -14,6 +15,16 @@ from transactions.posting import Transfer
 from transactions.refusals import InvalidAccounts, InvalidToAccount, KeysDiffer
 
 
+@extend_schema_field(
+    {
+        "anyOf": [
+            {"type": "number", "exclusiveMinimum": 0},
+            {"type": "string", "pattern": r"^([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"},
+        ],
+        "description": "In major units: a JSON number, or a string of one.",
+        "examples": [500, "10.50"],
+    }
+)
 class AmountField(serializers.Field):
     """Money in: a JSON number or a numeric string in major units; positive, finite, not absurd."""
 
@@ -29,12 +40,32 @@ class AmountField(serializers.Field):
         return value
 
 
+@extend_schema_field(
+    {
+        "type": "string",
+        "pattern": "^[0-9a-fA-F]{24}$",
+        "description": "24 hex digits.",
+        "examples": ["66f0c1b2a4e5d6f708192a3b"],
+    }
+)
+class AccountIdField(ObjectIdField):
+    """An account's id; None for whatever is no id, so that a missing field is told of before a malformed id."""
+
+    default_error_messages = {"blank": "This field may not be blank."}
+
+    def to_internal_value(self, data: Any) -> Any:
+        """The ObjectId, or None."""
+        if data == "":
+            self.fail("blank")
+        return ObjectId(data) if isinstance(data, str) and ObjectId.is_valid(data) else None
+
+
 class InitialFundsRequest(RequestSerializer):
     """`{toAccount, amount, idempotencyKey}`."""
 
     missing_message = "toAccount, amount and idempotencyKey are required"
 
-    toAccount = serializers.CharField(max_length=255)
+    toAccount = AccountIdField()
     amount = AmountField()
     idempotencyKey = serializers.CharField(max_length=255, trim_whitespace=False)
 
@@ -42,10 +73,12 @@ class InitialFundsRequest(RequestSerializer):
     def command(cls, data: Any, *, initiator: ObjectId, header_key: str | None) -> Transfer:
         """The command in `data`. Raises ValidationError, InvalidToAccount for a malformed id, KeysDiffer."""
         read = cls.read(_with_key(data, header_key))
+        if read["toAccount"] is None:
+            raise InvalidToAccount
         return Transfer(
             initiator=initiator,
             from_account=None,
-            to_account=_account_id(read["toAccount"], InvalidToAccount),
+            to_account=read["toAccount"],
             amount=read["amount"],
             idempotency_key=read["idempotencyKey"],
         )
@@ -56,16 +89,18 @@ class TransferRequest(InitialFundsRequest):
 
     missing_message = "FromAccount, toAccount, amount and idempotencyKey are required"
 
-    fromAccount = serializers.CharField(max_length=255)
+    fromAccount = AccountIdField()
 
     @classmethod
     def command(cls, data: Any, *, initiator: ObjectId, header_key: str | None) -> Transfer:
         """The command in `data`. Raises ValidationError, InvalidAccounts for a malformed id, KeysDiffer."""
         read = cls.read(_with_key(data, header_key))
+        if read["fromAccount"] is None or read["toAccount"] is None:
+            raise InvalidAccounts
         return Transfer(
             initiator=initiator,
-            from_account=_account_id(read["fromAccount"], InvalidAccounts),
-            to_account=_account_id(read["toAccount"], InvalidAccounts),
+            from_account=read["fromAccount"],
+            to_account=read["toAccount"],
             amount=read["amount"],
             idempotency_key=read["idempotencyKey"],
         )
@@ -80,12 +115,6 @@ def _with_key(data: Any, header_key: str | None) -> Any:
     if str(data["idempotencyKey"]) != header_key:
         raise KeysDiffer
     return data
-
-
-def _account_id(text: str, refusal: type[InvalidAccounts | InvalidToAccount]) -> ObjectId:
-    if not ObjectId.is_valid(text):
-        raise refusal
-    return ObjectId(text)
 
 
 class TransactionAnswer(serializers.Serializer):
@@ -132,11 +161,26 @@ class EntryPage(serializers.Serializer):
     nextCursor = serializers.CharField(allow_null=True)
 
 
+class PartyEntryAnswer(EntryAnswer):
+    """An entry as either party of its transaction sees it: how another's account stands is null."""
+
+    OWN = ("sequence", "balanceAfter", "hash")
+
+    sequence = serializers.IntegerField(allow_null=True, help_text="Null on another's account.")
+    balanceAfter = MoneyField(source="balance_after", allow_null=True, help_text="Null on another's account.")
+    hash = serializers.CharField(allow_null=True, help_text="Null on another's account.")
+
+    def to_representation(self, entry: Any) -> dict[str, Any]:
+        """The entry, without what only the account's owner may see unless it is the caller's own."""
+        shown = super().to_representation(entry)
+        return shown if entry.is_own else shown | dict.fromkeys(self.OWN)
+
+
 class TransactionDetail(TransactionAnswer):
     """A transaction with its debit and its credit."""
 
     kind = serializers.ChoiceField(choices=Transaction.Kind.choices)
-    entries = EntryAnswer(many=True)
+    entries = PartyEntryAnswer(many=True)
 
 
 class TransactionDetailEnvelope(serializers.Serializer):
@@ -155,7 +199,7 @@ class TransactionPage(serializers.Serializer):
 class EntryListQuery(PageQuery):
     """`?limit=&cursor=`; the cursor is a sequence number."""
 
-    cursor = serializers.IntegerField(min_value=1, required=False)
+    cursor = serializers.IntegerField(min_value=1, max_value=2**63 - 1, required=False)
 
 
 class TransactionListQuery(PageQuery):
