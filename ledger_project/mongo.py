@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import pymongo
 from bson.codec_options import CodecOptions
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection
 from django.db.models import Model
 from pymongo.client_session import ClientSession
@@ -119,6 +120,15 @@ def is_passing(error: PyMongoError) -> bool:
 def is_writable_primary() -> bool:
     """Whether the server is a primary that takes writes now. Raises PyMongoError when it cannot be asked."""
     return bool(database().client.admin.command("hello").get("isWritablePrimary"))
+
+
+def refuse_standalone() -> None:
+    """Raise ImproperlyConfigured if the server has no transactions. One that is away may come back, and is no reason."""
+    try:
+        if not is_replica_set():
+            raise ImproperlyConfigured("MongoDB is not a replica set: it has no transactions, and money needs them")
+    except ConnectionFailure as error:
+        logger.error("MongoDB cannot be reached yet: %s", type(error).__name__)
 
 
 def is_replica_set() -> bool:

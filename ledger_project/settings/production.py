@@ -41,7 +41,11 @@ if env.bool("DEBUG", default=False):
 
 SECRET_KEY = _strong_secret("SECRET_KEY")
 SIMPLE_JWT = simple_jwt(_strong_secret("JWT_SIGNING_KEY"))
+if SIMPLE_JWT["SIGNING_KEY"] == SECRET_KEY:
+    raise ImproperlyConfigured("JWT_SIGNING_KEY equals SECRET_KEY: one leak would open both doors")
 ALLOWED_HOSTS = [host for host in _required("ALLOWED_HOSTS").split(",") if host]
+if "*" in ALLOWED_HOSTS:
+    raise ImproperlyConfigured("ALLOWED_HOSTS lets every host in: name the ones that are yours")
 DATABASES = {"default": mongodb(_replica_set(_required("MONGODB_URI")))}
 REDIS_URL = _required("REDIS_URL")
 CACHES = redis_cache(REDIS_URL)

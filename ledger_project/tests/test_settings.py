@@ -1,0 +1,120 @@
+"""Production starts only with what it needs, and says what is missing."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pymongo
+import pytest
+
+from ledger_project.embedded import free_port
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SECRET = "Zt7uQmW2xKc9PfLr4VhYb8NdJs3GaEo6iTqRvXwHyCk5MzUjBgDlFpAn"
+
+
+def production(**changes: str | None) -> dict[str, str]:
+    """A complete production environment, with `changes`; None takes a variable away."""
+    complete = {
+        "PATH": os.environ["PATH"],
+        "DJANGO_SETTINGS_MODULE": "ledger_project.settings.production",
+        "SECRET_KEY": SECRET,
+        "JWT_SIGNING_KEY": SECRET[::-1],
+        "ALLOWED_HOSTS": "ledger.bank.test",
+        "MONGODB_URI": os.environ["MONGODB_URI"],
+        "MONGODB_DATABASE": "check",
+        "REDIS_URL": os.environ["REDIS_URL"],
+        "EMAIL_PROVIDER": "smtp",
+    }
+    return {name: value for name, value in (complete | changes).items() if value is not None}
+
+
+def run(*command: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *command], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_the_deployment_check_is_clean():
+    done = run("manage.py", "check", "--deploy", "--fail-level", "WARNING", "--database", "default", env=production())
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "no issues" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("SECRET_KEY", None, "SECRET_KEY is not set"),
+        ("SECRET_KEY", "short", "SECRET_KEY is weak"),
+        ("SECRET_KEY", "a" * 80, "SECRET_KEY is weak"),
+        ("SECRET_KEY", "django-insecure-" + SECRET, "SECRET_KEY is weak"),
+        ("JWT_SIGNING_KEY", None, "JWT_SIGNING_KEY is not set"),
+        ("JWT_SIGNING_KEY", "changeme" * 10, "JWT_SIGNING_KEY is weak"),
+        ("ALLOWED_HOSTS", None, "ALLOWED_HOSTS is not set"),
+        ("ALLOWED_HOSTS", "*", "ALLOWED_HOSTS"),
+        ("MONGODB_URI", None, "MONGODB_URI is not set"),
+        ("MONGODB_URI", "mongodb://db.bank.test/ledger", "names no replicaSet"),
+        ("REDIS_URL", None, "REDIS_URL is not set"),
+        ("EMAIL_PROVIDER", None, "EMAIL_PROVIDER is not set"),
+        ("EMAIL_PROVIDER", "pigeon", "EMAIL_PROVIDER"),
+        ("EMAIL_PROVIDER", "sendgrid", "SENDGRID_API_KEY"),
+        ("DEBUG", "1", "DEBUG is set"),
+    ],
+)
+def test_production_refuses_to_start_and_names_the_variable(variable, value, says):
+    done = run("manage.py", "check", env=production(**{variable: value}))
+    assert done.returncode != 0
+    assert says in done.stderr
+
+
+def test_production_refuses_equal_secrets():
+    done = run("manage.py", "check", env=production(JWT_SIGNING_KEY=SECRET))
+    assert done.returncode != 0
+    assert "JWT_SIGNING_KEY" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def standalone(tmp_path_factory):
+    """A mongod that is no replica set."""
+    from ledger_project.embedded import Mongo
+
+    class Standalone(Mongo):
+        def command(self) -> list[str]:
+            line = super().command()
+            at = line.index("--replSet")
+            return line[:at] + line[at + 2 :]
+
+        def answers(self) -> bool:
+            with pymongo.MongoClient("127.0.0.1", self.port, serverSelectionTimeoutMS=500) as client:
+                try:
+                    return bool(client.admin.command("ping"))
+                except pymongo.errors.PyMongoError:
+                    return False
+
+    with Standalone(tmp_path_factory.mktemp("standalone")) as server:
+        yield f"mongodb://127.0.0.1:{server.port}/?directConnection=true"
+
+
+def test_the_web_process_refuses_a_mongodb_that_is_no_replica_set(standalone):
+    env = production(MONGODB_URI=standalone, DJANGO_SETTINGS_MODULE="ledger_project.settings.local")
+    done = run("-c", "import ledger_project.wsgi", env=env)
+    assert done.returncode != 0
+    assert "not a replica set" in done.stderr
+    checked = run("manage.py", "check", "--database", "default", env=env)
+    assert "ledger.E002" in checked.stderr
+
+
+def test_a_mongodb_that_is_away_is_told_in_one_line():
+    away = f"mongodb://127.0.0.1:{free_port()}/?replicaSet=ledger"
+    env = production(MONGODB_URI=away, DJANGO_SETTINGS_MODULE="ledger_project.settings.test")
+    done = run("manage.py", "check", "--database", "default", env=env)
+    assert done.returncode != 0
+    assert "ledger.E001" in done.stderr
+
+
+def test_production_logs_one_json_object_a_line_with_the_request_id():
+    code = "import django; django.setup()\nimport logging; logging.getLogger('ledger.request').info('GET %s', '/')\n"
+    done = run("-c", code, env=production())
+    assert {"time", "level", "logger", "request_id", "message"} <= json.loads(done.stdout.splitlines()[-1]).keys()
