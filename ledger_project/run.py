@@ -19,7 +19,7 @@ import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import IO, NoReturn
 
 from honcho.environ import parse_procfile
 from honcho.manager import Manager
@@ -89,9 +89,9 @@ def _prepare(directory: Path) -> dict[str, tuple[str, str]]:
     from django.db import DatabaseError, connection
     from pymongo.errors import PyMongoError
 
-    logins = {"system": _login(directory, "SYSTEM"), "staff": _login(directory, "STAFF")}
+    logins = {"system": _login(directory, "SYSTEM_USER"), "staff": _login(directory, "STAFF")}
     try:
-        call_command("check", databases=["default"])
+        call_command("check", databases=["default"], stdout=_nowhere())
         call_command("migrate", verbosity=0)
         call_command("create_system_user", json=True, stdout=_nowhere())
         call_command("create_staff_user", json=True, stdout=_nowhere())
@@ -104,8 +104,9 @@ def _prepare(directory: Path) -> dict[str, tuple[str, str]]:
     return logins
 
 
-def _nowhere():
-    return (ROOT / os.devnull).open("w")
+def _nowhere() -> IO[str]:
+    """Where the commands' words go: this run says at the end what matters."""
+    return Path(os.devnull).open("w")
 
 
 def _login(directory: Path, role: str) -> tuple[str, str]:
@@ -117,7 +118,7 @@ def _login(directory: Path, role: str) -> tuple[str, str]:
         kept.touch(mode=0o600)
         kept.write_text(json.dumps(logins | {role: password}))
     os.environ[f"{role}_PASSWORD"] = password
-    return os.environ.setdefault(f"{role}_EMAIL", f"{role.lower()}@ledger.local"), password
+    return os.environ.setdefault(f"{role}_EMAIL", f"{role.split('_', maxsplit=1)[0].lower()}@ledger.local"), password
 
 
 def _make_true(email: str, password: str) -> None:
@@ -143,8 +144,13 @@ def _run_processes(logins: dict[str, tuple[str, str]]) -> int:
         raise DidNotStart(announcer.failure)
     if manager.returncode in (130, 143):  # honcho's codes for the signals that end it in an orderly way
         return 0
-    ended = [name for name, state in manager._processes.items() if state.get("returncode")]
-    raise DidNotStart(f"{' and '.join(ended) or 'a process'} ended by itself; its last lines above say why")
+    raise DidNotStart(f"{_ended_first(manager)} ended by itself; its last lines above say why")
+
+
+def _ended_first(manager: Manager) -> str:
+    """The name of the process that brought the others down: honcho ended those by SIGTERM."""
+    codes = {name: state.get("returncode") for name, state in manager._processes.items()}
+    return next((name for name, code in codes.items() if code != -signal.SIGTERM), "a process")
 
 
 class _Announcer(threading.Thread):

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import environ
+from django.urls import reverse_lazy
 
 env = environ.Env()
 
@@ -163,7 +164,7 @@ POSTING_DEADLINE_SECONDS = env.float("POSTING_DEADLINE_SECONDS", default=10.0)
 
 
 def redis_cache(url: str) -> dict:
-    """The CACHES table on the Redis at `url`, with timeouts short enough that a dead Redis is noticed, not waited for."""
+    """The CACHES table on the Redis at `url`, its time-outs short: a dead Redis is noticed, not waited for."""
     return {
         "default": {
             "BACKEND": "django.core.cache.backends.redis.RedisCache",
@@ -216,3 +217,84 @@ def logging_config(formatter: str) -> dict:
 
 
 SILENCED_SYSTEM_CHECKS: list[str] = []
+
+# --- The OpenAPI document ----------------------------------------------------------------------------------------
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Backend Ledger",
+    "VERSION": "1.0.0",
+    "OAS_VERSION": "3.1.0",
+    "DESCRIPTION": (
+        "A double-entry ledger: users open accounts and move money between them, each transfer once and all or "
+        "nothing.\n\n"
+        "Money is a JSON number in major units (500, 10.5), exact to the last digit. Ids are 24 hex digits. Every path "
+        "answers with and without its trailing slash. Every refusal is `application/problem+json` with a `message` for "
+        "people and a `code` for programs; an unknown path is a 404 `not_found`, a method that a path does not "
+        "have a 405 `method_not_allowed`."
+    ),
+    "TAGS": [
+        {"name": "Authentication", "description": "Register, log in, log out."},
+        {"name": "Accounts", "description": "Open accounts, read balances and statements."},
+        {"name": "Transactions", "description": "Move money, and look back."},
+        {"name": "Service", "description": "For those who run it."},
+    ],
+    "SORT_OPERATIONS": "ledger_project.openapi.reading_order",
+    "SORT_OPERATION_PARAMETERS": False,
+    "ENUM_NAME_OVERRIDES": {
+        "AccountStatus": "accounts.models.Account.Status",
+        "TransactionStatus": "transactions.models.Transaction.Status",
+        "TransactionKind": "transactions.models.Transaction.Kind",
+        "EntryDirection": "transactions.models.Entry.Direction",
+    },
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "transactions.openapi.key_may_come_in_the_header",
+        "ledger_project.openapi.tidy_paths",
+        "ledger_project.openapi.drop_labels",
+        "ledger_project.openapi.add_what_is_shared",
+    ],
+}
+
+# --- The staff's admin -------------------------------------------------------------------------------------------
+
+
+def _page(title: str, icon: str, model: str) -> dict:
+    """A line of the admin's sidebar: the list of `model` ("app.name"), for those who may see it."""
+    app, name = model.split(".")
+    permissions = (f"{app}.view_{name}", f"{app}.change_{name}")
+    return {
+        "title": title,
+        "icon": icon,
+        "link": reverse_lazy(f"admin:{app}_{name}_changelist"),
+        "permission": lambda request: any(map(request.user.has_perm, permissions)),
+    }
+
+
+UNFOLD = {
+    "SITE_TITLE": SITE_NAME,
+    "SITE_HEADER": SITE_NAME,
+    "SITE_SYMBOL": "account_balance",
+    "SITE_URL": "/",
+    "SIDEBAR": {
+        "navigation": [
+            {
+                "title": "Ledger",
+                "items": [
+                    _page("Accounts", "account_balance_wallet", "accounts.account"),
+                    _page("Transactions", "swap_horiz", "transactions.transaction"),
+                    _page("Entries", "receipt_long", "transactions.entry"),
+                ],
+            },
+            {
+                "title": "People",
+                "items": [
+                    _page("Users", "person", "users.user"),
+                    _page("Groups", "group", "auth.group"),
+                    _page("Notifications", "mail", "users.notification"),
+                    _page("Blacklisted tokens", "key_off", "users.blacklistedtoken"),
+                ],
+            },
+        ],
+    },
+}

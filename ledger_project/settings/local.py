@@ -4,7 +4,7 @@ import secrets
 
 from ledger_project.embedded import running
 
-from .base import *  # noqa: F403
+from .base import *
 from .base import DATA_DIR, env, logging_config, mongodb, redis_cache, simple_jwt
 from .email import email_settings
 
@@ -12,7 +12,7 @@ ENVIRONMENT = "local"
 
 
 def _kept_secret() -> str:
-    """A random secret, made once and kept in the data folder, so that tokens outlive a restart and no default exists."""
+    """A random secret, made once and kept in the data folder: tokens outlive a restart, and no default exists."""
     DATA_DIR.mkdir(parents=True, exist_ok=True)
     kept = DATA_DIR / "secret_key"
     if not kept.exists():

@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-from .base import *  # noqa: F403
+from .base import *
 from .base import env, logging_config, mongodb, redis_cache, simple_jwt
 from .email import email_settings
 
@@ -30,7 +30,7 @@ def _required(name: str) -> str:
 
 
 def _replica_set(uri: str) -> str:
-    """`uri`, if it names a replica set. A standalone server has no transactions; checks.py asks the server itself as well."""
+    """`uri`, if it names a replica set. A standalone server has no transactions; checks.py asks it as well."""
     if not uri.startswith("mongodb+srv://") and "replicaset=" not in urlsplit(uri).query.lower():
         raise ImproperlyConfigured("MONGODB_URI names no replicaSet: MongoDB has transactions only on a replica set")
     return uri

@@ -1,7 +1,8 @@
 """Settings for the tests: real servers (conftest.py starts them), a cheap hash, e-mail kept in memory."""
 
-from .base import *  # noqa: F403
+from .base import *
 from .base import env, logging_config, mongodb, redis_cache, simple_jwt
+from .email import email_settings
 
 ENVIRONMENT = "test"
 SECRET_KEY = "only-for-tests-and-long-enough-to-pass-for-a-real-one-0123456789"
@@ -15,8 +16,8 @@ DATABASES["default"]["OPTIONS"]["heartbeatFrequencyMS"] = 500
 REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
 CACHES = redis_cache(REDIS_URL)
 
-PASSWORD_HASHERS = ["users.tests.hashers.CheapBCrypt", *PASSWORD_HASHERS]  # noqa: F405
-EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+PASSWORD_HASHERS = ["users.tests.hashers.CheapBCrypt", *PASSWORD_HASHERS]
+vars().update(email_settings(default="file"))  # pytest-django puts locmem in its place; a worker of its own obeys
 DEFAULT_FROM_EMAIL = "Backend Ledger <ledger@localhost>"
 LOGGING = logging_config("text")
 STATIC_ROOT = None
