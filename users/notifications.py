@@ -1,6 +1,8 @@
 """The outbox: rows that say which e-mail is owed to whom, and how a row becomes a message."""
 
-from datetime import datetime
+import re
+from datetime import UTC, datetime
+from email.utils import parseaddr
 from typing import Any
 
 from bson import ObjectId
@@ -18,6 +20,8 @@ TEMPLATES = {
     Notification.Kind.TRANSFER_RECEIVED: "transfer_received",
     Notification.Kind.TRANSFER_FAILED: "transfer_failed",
 }
+# What a mail program might turn into a link: a dot, slash, colon or @ inside a word.
+LIKE_A_LINK = re.compile(r"[^\s.]\.[^\s.]|[/:@]")
 
 
 def row(user_id: ObjectId, kind: Notification.Kind, payload: dict[str, Any], now: datetime | None = None) -> Document:
@@ -44,11 +48,39 @@ def queue(unit: Unit, rows: list[Document]) -> None:
 
 
 def message(notification: Notification) -> EmailMultiAlternatives:
-    """The e-mail that `notification` owes its user, as text and HTML."""
+    """The e-mail that `notification` owes its user, as text and HTML. Raises User.DoesNotExist when it is gone."""
     template = TEMPLATES[Notification.Kind(notification.kind)]
-    context = {"user": notification.user, "site_name": settings.SITE_NAME, **notification.payload}
-    text = render_to_string(f"email/{template}.txt", context)
-    subject, _, body = text.partition("\n")
-    mail = EmailMultiAlternatives(subject.strip(), body.strip() + "\n", to=[notification.user.email])
-    mail.attach_alternative(render_to_string(f"email/{template}.html", context), "text/html")
+    user = notification.user
+    context = {
+        "site_name": settings.SITE_NAME,
+        "name": _greetable(user.name),
+        **notification.payload,
+        "time": _readable(notification.payload.get("time", "")),
+    }
+    first_line, _, body = render_to_string(f"email/{template}.txt", context).lstrip().partition("\n")
+    subject = " ".join(first_line.split())  # a header is one line, whatever the values hold
+    mail = EmailMultiAlternatives(subject, body.strip() + "\n", to=[user.email], headers=_headers(notification))
+    mail.attach_alternative(render_to_string(f"email/{template}.html", {**context, "subject": subject}), "text/html")
     return mail
+
+
+def _greetable(name: str) -> str:
+    """`name` on one line; nothing when it reads like a link: anyone can register anyone's address under any name."""
+    name = " ".join(name.split())
+    return "" if LIKE_A_LINK.search(name) else name
+
+
+def _readable(time: str) -> str:
+    """`2026-11-22T09:30:00.123Z` as `22 November 2026, 09:30:00 UTC`; what is not a time stays as it is."""
+    try:
+        return f"{datetime.fromisoformat(time).astimezone(UTC):%d %B %Y, %H:%M:%S} UTC"
+    except ValueError:
+        return time
+
+
+def _headers(notification: Notification) -> dict[str, str]:
+    """An id that stays the same when a message is sent twice, and a word to auto-responders not to answer."""
+    if settings.EMAIL_BACKEND.startswith("anymail."):
+        return {}  # not every provider's API takes headers, and some refuse a message that has any
+    domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2]
+    return {"Message-ID": f"<{notification.pk}@{domain}>", "Auto-Submitted": "auto-generated"}
