@@ -1,32 +1,44 @@
 """The Celery application: at least once, never twice at a time, and nothing that matters kept in Redis."""
 
 import os
+from logging.config import dictConfig
 
 from celery import Celery
-from celery.signals import worker_process_init, worker_ready
+from celery.signals import setup_logging, worker_process_init, worker_ready
 from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ledger_project.settings.local")
 
-# A wake-up that cannot be published at once is dropped: the sweep finds its row.
-QUICK = {"socket_connect_timeout": 1, "socket_timeout": 5, "visibility_timeout": 600}
+TRANSPORT = {
+    "socket_connect_timeout": 1,
+    "socket_timeout": 5,  # a Redis that hangs is an error; workers wait for messages in steps of a second
+    "visibility_timeout": 600,  # a message unacknowledged for so long comes again; far longer than any task may run
+    # A wake-up that cannot be published at once is dropped, for the sweep finds its row. Without these, kombu
+    # retries for seconds on its own, whatever retry=False says.
+    "max_retries": 1,
+    "interval_start": 0,
+    "interval_step": 0,
+}
 
 app = Celery("ledger_project")
 app.conf.update(
     broker_url=settings.REDIS_URL,
+    broker_transport_options=TRANSPORT,
     broker_connection_retry_on_startup=True,
-    broker_transport_options=QUICK,
+    broker_connection_max_retries=None,  # a worker outlasts a Redis that is away for a night
     accept_content=["json"],
     task_serializer="json",
     task_ignore_result=True,
     task_acks_late=True,
     task_reject_on_worker_lost=True,
-    task_soft_time_limit=120,
-    task_time_limit=150,
+    # Below NOTIFICATION_LEASE_SECONDS: a worker stops working on a row before another may take it.
+    task_soft_time_limit=50,
+    task_time_limit=58,
     worker_prefetch_multiplier=1,
-    worker_hijack_root_logger=False,
+    worker_redirect_stdouts=False,
     worker_max_tasks_per_child=10_000,
     timezone="UTC",
+    beat_scheduler="celery.beat:Scheduler",  # the one entry needs no file that remembers when it ran last
     beat_schedule={
         "sweep": {
             "task": "users.tasks.sweep",
@@ -39,15 +51,21 @@ app.set_default()  # for the threads that did not import this module, too
 app.autodiscover_tasks()
 
 
+@setup_logging.connect
+def log_as_django_does(**kwargs) -> None:
+    """Settings say how to log, LOG_LEVEL how much. Celery leaves logging alone when somebody listens here."""
+    dictConfig(settings.LOGGING)
+
+
 @worker_process_init.connect
 def forget_inherited_connection(**kwargs) -> None:
     """A MongoClient does not survive a fork: the child opens its own."""
     from django.db import connection
 
-    connection.close_pool()
+    connection.close_pool()  # type: ignore[attr-defined]
 
 
 @worker_ready.connect
 def announce(sender, **kwargs) -> None:
     """Sweep once at the start: what waited while no worker ran goes out, and /readyz hears of the worker."""
-    sender.app.send_task("users.tasks.sweep")
+    sender.app.send_task("users.tasks.sweep", expires=settings.NOTIFICATION_SWEEP_SECONDS)

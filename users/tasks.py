@@ -1,48 +1,61 @@
 """Celery tasks that send what the outbox owes, and the wake-up that starts them."""
 
 import logging
+import os
 import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
+from functools import partial
+from typing import Any
 
 from celery import shared_task
+from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 from django.core.cache import cache
 from django.core.mail import get_connection
 from django.core.mail.backends.base import BaseEmailBackend
 from django.utils import timezone
 from pymongo import ReturnDocument
+from pymongo.collection import Collection
+from redis import RedisError
 
-from ledger_project.mongo import database, from_document
+from ledger_project.mongo import Document, database, from_document
 from users import notifications
-from users.models import Notification
+from users.models import Notification, User
 
 logger = logging.getLogger(__name__)
 
-BATCH = 100  # messages a task sends over one connection, before it lets others have a turn
+# A turn is short: one connection carries no more than servers like, sweeps do not queue for long behind it, and a
+# worker that is told to stop stops soon.
+TURN_MESSAGES = 100
+TURN_SECONDS = 10
+# Four times as long after each failure, up to an hour: 15 s, 1 min, 4 min, 16 min, then hourly.
 FIRST_RETRY_SECONDS = 15
+RETRY_FACTOR = 4
 LAST_RETRY_SECONDS = 3600
 WORKERS_SEEN = "workers_seen"
 
 
 @shared_task(ignore_result=True)
 def send_notifications() -> int:
-    """Claim outbox rows that are due and send them, at most BATCH; ask for another turn when there may be more."""
-    sent = 0
-    with get_connection() as mail:
-        for _ in range(BATCH):
-            notification = claim()
-            if notification is None:
-                return sent
-            sent += _deliver(notification, mail)
-    wake_sender()
+    """Claim outbox rows that are due and send them, for one turn; ask for another when there may be more."""
+    _leave_word()
+    mail = get_connection()
+    try:
+        sent, more = _take_turn(mail)
+    finally:
+        _hang_up(mail)
+    if more:
+        wake_sender()
     return sent
 
 
 @shared_task(ignore_result=True)
-def sweep() -> None:
-    """Beat's call: send what no wake-up reached, and leave word that beat, broker and worker are alive."""
-    cache.set(WORKERS_SEEN, timezone.now().timestamp(), timeout=None)
-    send_notifications()
+def sweep() -> int:
+    """Beat's call: send what no wake-up reached, what is to be tried again, and what a dead worker left behind."""
+    return send_notifications()
 
 
 def claim() -> Notification | None:
@@ -53,7 +66,7 @@ def claim() -> Notification | None:
     """
     now = timezone.now()
     document = _rows().find_one_and_update(
-        {"status": Notification.Status.PENDING, "due_at": {"$lte": now}},
+        {"status": Notification.Status.PENDING.value, "due_at": {"$lte": now}},
         {"$set": {"due_at": now + timedelta(seconds=settings.NOTIFICATION_LEASE_SECONDS)}, "$inc": {"attempts": 1}},
         sort=[("due_at", 1)],
         return_document=ReturnDocument.AFTER,
@@ -61,77 +74,132 @@ def claim() -> Notification | None:
     return from_document(Notification, document) if document else None
 
 
-def _deliver(notification: Notification, mail: BaseEmailBackend) -> bool:
-    """Send one claimed row and note what became of it."""
+def _take_turn(mail: BaseEmailBackend) -> tuple[int, bool]:
+    """Send over `mail` what is due; how many were sent, and whether to go on in another turn.
+
+    A server that takes no connection ends the turn, at the cost of one attempt of one row: the rest stays due.
+    """
+    sent = 0
+    until = time.monotonic() + TURN_SECONDS
+    for _ in range(TURN_MESSAGES):
+        if time.monotonic() > until:
+            break
+        notification = claim()
+        if notification is None:
+            return sent, False
+        if notification.attempts > settings.NOTIFICATION_MAX_ATTEMPTS:
+            _note_failure(notification, "WorkerLost")  # every attempt ended with its worker: this row may be the reason
+        elif not _attempt(notification, mail.open):
+            return sent, False
+        elif _attempt(notification, partial(_send, notification, mail)):
+            _note(notification, {"status": Notification.Status.SENT.value, "sent_at": timezone.now(), "last_error": ""})
+            sent += 1
+        else:
+            _hang_up(mail)  # the next message gets a connection in a known state
+    return sent, True
+
+
+def _attempt(notification: Notification, step: Callable[[], Any]) -> bool:
+    """Take a step towards sending; what it raises is noted on the row, and goes no further but for the time limit."""
     try:
-        message = notifications.message(notification)
-        message.connection = mail
-        message.send()
-    except Exception as error:  # whatever a provider raises: the row is tried again, later
-        logger.warning("notification %s: attempt %d: %s", notification.pk, notification.attempts, type(error).__name__)
-        _note_failure(notification, error)
-        mail.close()  # a broken connection is not carried to the next message
+        step()
+    except Exception as error:
+        _note_failure(notification, type(error).__name__, hopeless=isinstance(error, User.DoesNotExist))
+        if isinstance(error, SoftTimeLimitExceeded):
+            raise
         return False
-    _note(notification, {"status": Notification.Status.SENT, "sent_at": timezone.now(), "last_error": ""})
     return True
 
 
-def _note_failure(notification: Notification, error: Exception) -> None:
-    delay = min(FIRST_RETRY_SECONDS * 2 ** (notification.attempts - 1), LAST_RETRY_SECONDS)
-    gives_up = notification.attempts >= settings.NOTIFICATION_MAX_ATTEMPTS
-    _note(
-        notification,
-        {
-            "status": Notification.Status.FAILED if gives_up else Notification.Status.PENDING,
-            "due_at": timezone.now() + timedelta(seconds=delay),
-            "last_error": type(error).__name__,
-        },
-    )
+def _send(notification: Notification, mail: BaseEmailBackend) -> None:
+    accepted = mail.send_messages([notifications.message(notification)])
+    assert accepted == 1, "nobody to send it to"
 
 
-def _note(notification: Notification, outcome: dict) -> None:
+def _note_failure(notification: Notification, reason: str, *, hopeless: bool = False) -> None:
+    """Put the row off, or after NOTIFICATION_MAX_ATTEMPTS give it up. `reason` names what happened, without data."""
+    gives_up = hopeless or notification.attempts >= settings.NOTIFICATION_MAX_ATTEMPTS
+    status = Notification.Status.FAILED if gives_up else Notification.Status.PENDING
+    delay = min(FIRST_RETRY_SECONDS * RETRY_FACTOR ** (notification.attempts - 1), LAST_RETRY_SECONDS)
+    logger.warning("notification %s: attempt %d: %s, %s", notification.pk, notification.attempts, reason, status)
+    due_at = timezone.now() + timedelta(seconds=delay)
+    _note(notification, {"status": status.value, "due_at": due_at, "last_error": reason})
+
+
+def _note(notification: Notification, outcome: Document) -> None:
     """Write the outcome, unless the lease ran out and another worker has the row."""
     _rows().update_one(
-        {"_id": notification.pk, "status": Notification.Status.PENDING, "attempts": notification.attempts},
+        {"_id": notification.pk, "status": Notification.Status.PENDING.value, "attempts": notification.attempts},
         {"$set": outcome},
     )
 
 
-def _rows():
+def _rows() -> Collection[Document]:
     return database()[Notification._meta.db_table]
+
+
+def _hang_up(mail: BaseEmailBackend) -> None:
+    with suppress(OSError):  # SMTP's errors are OSErrors; the connection is gone either way
+        mail.close()
+
+
+def _leave_word() -> None:
+    """Tell /readyz that broker and worker are alive, and whoever wakes them: beat, at the least."""
+    try:
+        cache.set(WORKERS_SEEN, timezone.now().timestamp(), timeout=None)
+    except RedisError as error:  # the e-mail does not depend on the cache
+        logger.warning("no word for /readyz: %s", type(error).__name__)
 
 
 class _WakeUp:
     """Publishes wake-ups from a thread of its own, so that a Redis that hangs never holds up a request.
 
-    Wake-ups asked for while one is on its way are one wake-up: the task empties the outbox, however full.
+    Wake-ups asked for while one is on its way, or shortly after, are one: the task empties the outbox, however full.
     """
 
+    PAUSE_SECONDS = 0.1
+    PAUSE_AFTER_FAILURE_SECONDS = 1.0
+
     def __init__(self) -> None:
+        self._thread: threading.Thread | None = None
+        self.make_locks()
+
+    def make_locks(self) -> None:
+        """Begin anew in a forked child, which has neither the thread nor any promise about the state of its locks."""
         self._asked = threading.Event()
         self._start = threading.Lock()
-        self._thread: threading.Thread | None = None
 
     def ask(self) -> None:
         self._asked.set()
+        if self._thread is None or not self._thread.is_alive():
+            self._start_thread()
+
+    def _start_thread(self) -> None:
         with self._start:
             if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._publish, name="wake-sender", daemon=True)
+                self._thread = threading.Thread(target=self._run, name="wake-sender", daemon=True)
                 self._thread.start()
 
-    def _publish(self) -> None:
+    def _run(self) -> None:
         while True:
             self._asked.wait()
             self._asked.clear()
-            try:
-                send_notifications.apply_async(retry=False)
-            except Exception as error:  # kombu raises the transport's own; the sweep will find the row
-                logger.warning("no wake-up for the sender: %s", type(error).__name__)
+            time.sleep(self.PAUSE_SECONDS if self._publish() else self.PAUSE_AFTER_FAILURE_SECONDS)
+
+    def _publish(self) -> bool:
+        try:
+            # One that waited for longer than a sweep takes to come has been overtaken by it.
+            send_notifications.apply_async(retry=False, expires=settings.NOTIFICATION_SWEEP_SECONDS)
+        except Exception as error:  # noqa: BLE001  (whatever the broker's client raises: the sweep will find the row)
+            logger.warning("no wake-up for the sender: %s", type(error).__name__)
+            return False
+        return True
 
 
 _wake_up = _WakeUp()
+os.register_at_fork(after_in_child=_wake_up.make_locks)
 
 
 def wake_sender() -> None:
-    """Ask a worker to look at the outbox soon. Never blocks and never fails: the sweep finds what this does not reach."""
+    """Ask a worker to look at the outbox soon. Neither blocks nor fails: the sweep finds what this does not reach."""
     _wake_up.ask()
