@@ -1,0 +1,165 @@
+"""From the API to the mail server: a web process, a worker, beat, Redis, MongoDB and SMTP, all of them real."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from uuid import uuid4
+
+import pytest
+import requests
+
+from ledger_project.embedded import Redis, free_port
+from ledger_project.mongo import run_transaction
+from users import notifications
+from users.authentication import issue_token
+from users.models import Notification
+from users.tests.mail_server import MailServer
+from users.tests.processes import WEB, WORKER, environment, kill, running
+from users.tests.waiting import wait_until
+
+
+class House:
+    """Everything that stands between a request and a mailbox; each part can be taken away."""
+
+    def __init__(self, directory: Path, stack: ExitStack) -> None:
+        self.directory = directory
+        self.stack = stack
+        self.redis = stack.enter_context(Redis(directory))
+        self.smtp = stack.enter_context(MailServer())
+        self.url = f"http://127.0.0.1:{free_port()}"
+        self.env = environment(
+            REDIS_URL=self.redis.url,
+            EMAIL_PROVIDER="smtp",
+            EMAIL_PORT=str(self.smtp.port),
+            NOTIFICATION_LEASE_SECONDS="2",
+            NOTIFICATION_SWEEP_SECONDS="0.5",
+        )
+        self.start_worker()
+        self.start(*WEB, self.url.rpartition(":")[2], log="web.log")
+        wait_until(lambda: self.state_of("workers") == "ok", seconds=30)
+
+    def start(self, *command: str, log: str):
+        """Run `python -m command` as long as the house stands."""
+        return self.stack.enter_context(running(*command, log=self.directory / log, env=self.env))
+
+    def start_worker(self) -> None:
+        """A worker, and beat with it."""
+        self.worker = self.start(*WORKER, "--beat", log="worker.log")
+
+    def state_of(self, part: str) -> str:
+        """What /readyz says of a part."""
+        try:
+            return requests.get(f"{self.url}/readyz", timeout=5).json()["checks"][part]
+        except requests.ConnectionError:
+            return "not up yet"
+
+    def post(self, path: str, body: dict, user=None) -> requests.Response:
+        """POST to the API as `user`."""
+        headers = {"Authorization": f"Bearer {issue_token(user)}"} if user else {}
+        return requests.post(self.url + path, json=body, headers=headers, timeout=20)
+
+
+@pytest.fixture(scope="module")
+def standing(_migrated, tmp_path_factory) -> Iterator[House]:
+    with ExitStack() as stack:
+        yield House(tmp_path_factory.mktemp("house"), stack)
+
+
+@pytest.fixture
+def house(standing) -> House:
+    standing.smtp.messages.clear()
+    return standing
+
+
+@pytest.fixture
+def parties(house, new_user, new_account):
+    """A payer with 500 and a payee, whose notices of the funding are out of the way."""
+    payer, payee = new_user(), new_user()
+    source, target = new_account(payer, funds=500), new_account(payee)
+    wait_until(all_sent)
+    house.smtp.messages.clear()
+    return SimpleNamespace(payer=payer, payee=payee, source=source, target=target)
+
+
+def all_sent() -> bool:
+    return not Notification.objects.exclude(status=Notification.Status.SENT).exists()
+
+
+def transfer(house, parties, amount: float = 10) -> requests.Response:
+    body = {
+        "fromAccount": str(parties.source.pk),
+        "toAccount": str(parties.target.pk),
+        "amount": amount,
+        "idempotencyKey": uuid4().hex,
+    }
+    return house.post("/api/transactions/", body, parties.payer)
+
+
+@contextmanager
+def redis_down(house) -> Iterator[None]:
+    house.redis.stop()
+    try:
+        yield
+    finally:
+        house.redis.__enter__()
+
+
+@contextmanager
+def redis_frozen(house) -> Iterator[None]:
+    os.kill(house.redis.process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(house.redis.process.pid, signal.SIGCONT)
+
+
+def test_a_registration_and_a_transfer_arrive_as_e_mail_at_those_they_concern(house, parties):
+    address = f"{uuid4().hex}@example.com"
+
+    registered = house.post("/api/auth/register", {"name": "Asha", "email": address, "password": "correct horse 7"})
+    moved = transfer(house, parties, 12.5)
+
+    assert (registered.status_code, moved.status_code) == (201, 201)
+    wait_until(lambda: len(house.smtp.messages) == 3)
+    assert house.smtp.subjects(address) == ["Welcome to Backend Ledger"]
+    assert house.smtp.subjects(parties.payer.email) == ["You sent 12.5 INR"]
+    assert house.smtp.subjects(parties.payee.email) == ["You received 12.5 INR"]
+    wait_until(all_sent)
+    assert {row.attempts for row in Notification.objects.all()} == {1}
+
+
+def test_readyz_hears_of_the_worker_as_soon_as_it_is_up(house):
+    assert house.state_of("workers") == "ok"
+
+
+@pytest.mark.parametrize("without_redis", [redis_down, redis_frozen])
+def test_without_redis_no_transfer_fails_or_waits_and_no_e_mail_is_lost(house, parties, without_redis):
+    with without_redis(house):
+        begin = time.monotonic()
+        answers = [transfer(house, parties) for _ in range(10)]
+        elapsed = time.monotonic() - begin
+
+    assert [answer.status_code for answer in answers] == [201] * 10
+    assert elapsed < 3
+    wait_until(all_sent, seconds=30)
+    assert house.smtp.subjects() == ["You received 10 INR"] * 10 + ["You sent 10 INR"] * 10
+
+
+def test_a_worker_killed_while_it_sends_loses_no_e_mail(house, new_user):
+    users = [new_user() for _ in range(5)]
+    house.smtp.hang()
+    rows = [notifications.row(user.pk, Notification.Kind.WELCOME, {}) for user in users]
+    run_transaction(lambda unit: notifications.queue(unit, rows))
+    assert house.smtp.waiting.wait(15)
+
+    kill(house.worker)
+    house.smtp.go_on()
+    assert house.smtp.messages == []
+    house.start_worker()
+
+    wait_until(all_sent, seconds=30)
+    assert sorted(message["To"] for message in house.smtp.messages) == sorted(user.email for user in users)
