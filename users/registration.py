@@ -3,8 +3,7 @@
 from http import HTTPStatus
 
 from django.contrib.auth.hashers import check_password, make_password
-from django.db import IntegrityError
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import BulkWriteError
 
 from ledger_project.errors import LedgerError
 from ledger_project.mongo import Unit, run_transaction
@@ -12,6 +11,8 @@ from users import notifications
 from users.managers import UserManager
 from users.models import Notification, User
 from users.signals import user_registered
+
+DUPLICATE_KEY = 11000
 
 
 class EmailTaken(LedgerError):
@@ -51,8 +52,10 @@ def register_user(*, email: str, name: str, password: str, is_system: bool = Fal
 
     try:
         return run_transaction(work)
-    except (DuplicateKeyError, IntegrityError):
-        raise EmailTaken from None
+    except BulkWriteError as error:  # the ORM inserts in bulk, even one
+        if any(refused["code"] == DUPLICATE_KEY for refused in error.details["writeErrors"]):
+            raise EmailTaken from None
+        raise
 
 
 def authenticate(*, email: str, password: str) -> User:
