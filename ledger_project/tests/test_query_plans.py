@@ -1,0 +1,216 @@
+"""No request does a collection scan: every endpoint runs under the profiler, among enough rows that a scan shows."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from uuid import uuid4
+
+import pytest
+from bson import ObjectId
+from django.utils import timezone
+
+from ledger_project.mongo import database
+from ledger_project.tests.profiler import profiled, scans
+from transactions import ledger
+from transactions.posting import Transfer
+from users.authentication import issue_token
+
+FILLER = 300
+
+
+class World:
+    """A user with an account, a few transfers, and everybody else's rows around them."""
+
+    def __init__(self, new_user, new_account, client_of, system_user) -> None:
+        self.user = new_user(email="payer@example.com", password="a-long-passphrase")
+        self.account = new_account(self.user, funds=1000)
+        self.other = new_account(new_user())
+        self.transaction = [self._transfer() for _ in range(3)][-1]
+        self.client = client_of(self.user)
+        self.system = client_of(system_user)
+        self.public = client_of()
+        self._fill()
+
+    def _transfer(self) -> ObjectId:
+        posted = ledger.post(
+            Transfer(
+                initiator=self.user.pk,
+                from_account=self.account.pk,
+                to_account=self.other.pk,
+                amount=Decimal(1),
+                idempotency_key=uuid4().hex,
+            )
+        )
+        return posted.transaction.pk
+
+    def _fill(self) -> None:
+        """Copies of what is there, each somebody else's."""
+        for name, fresh in {
+            "users": lambda: {"email": f"{uuid4().hex}@example.com"},
+            "accounts": lambda: {"user": ObjectId(), "kind": "CUSTOMER", "may_overdraw": False, "balance_minor": 0},
+            "transactions": lambda: {"initiator": ObjectId(), "parties": [ObjectId() for _ in range(4)]},
+            "entries": lambda: {"account": ObjectId()},
+            "notifications": lambda: {"user": ObjectId()},
+        }.items():
+            row = database()[name].find_one()
+            database()[name].insert_many([row | {"_id": ObjectId()} | fresh() for _ in range(FILLER)])
+        database()["blacklisted_tokens"].insert_many(
+            {"_id": uuid4().hex, "user": ObjectId(), "expires_at": timezone.now(), "created_at": timezone.now()}
+            for _ in range(FILLER)
+        )
+
+    def register(self):
+        return self.public.post(
+            "/api/auth/register", {"name": "Ravi", "email": "ravi@example.com", "password": "a-long-passphrase"}
+        )
+
+    def login(self):
+        return self.public.post("/api/auth/login", {"email": self.user.email, "password": "a-long-passphrase"})
+
+    def post_transfer(self):
+        return self.client.post(
+            "/api/transactions",
+            {
+                "fromAccount": str(self.account.pk),
+                "toAccount": str(self.other.pk),
+                "amount": 1,
+                "idempotencyKey": "one",
+            },
+        )
+
+    def issue_funds(self):
+        return self.system.post(
+            "/api/transactions/system/initial-funds",
+            {"toAccount": str(self.account.pk), "amount": 1, "idempotencyKey": "one"},
+        )
+
+    def list_transactions(self, **query):
+        return self.client.get("/api/transactions", query)
+
+
+@pytest.fixture
+def world(new_user, new_account, client_of, system_user) -> World:
+    return World(new_user, new_account, client_of, system_user)
+
+
+REQUESTS: dict[str, Callable[[World], object]] = {
+    "register": World.register,
+    "log in": World.login,
+    "log in, unknown e-mail": lambda w: w.public.post(
+        "/api/auth/login", {"email": "nobody@example.com", "password": "a-long-passphrase"}
+    ),
+    "log out": lambda w: w.client.post("/api/auth/logout"),
+    "who am I": lambda w: w.client.get("/api/auth/me"),
+    "open an account": lambda w: w.client.post("/api/accounts", {}),
+    "list accounts": lambda w: w.client.get("/api/accounts"),
+    "list accounts, next page": lambda w: w.client.get("/api/accounts", {"limit": 1, "cursor": str(ObjectId())}),
+    "one account": lambda w: w.client.get(f"/api/accounts/{w.account.pk}"),
+    "another's account": lambda w: w.client.get(f"/api/accounts/{w.other.pk}"),
+    "balance": lambda w: w.client.get(f"/api/accounts/balance/{w.account.pk}"),
+    "statement": lambda w: w.client.get(f"/api/accounts/{w.account.pk}/entries"),
+    "statement, next page": lambda w: w.client.get(f"/api/accounts/{w.account.pk}/entries", {"cursor": 2, "limit": 1}),
+    "transfer": World.post_transfer,
+    "transfer, replayed": lambda w: (w.post_transfer(), w.post_transfer())[1],
+    "transfer, unknown accounts": lambda w: w.client.post(
+        "/api/transactions",
+        {"fromAccount": str(ObjectId()), "toAccount": str(ObjectId()), "amount": 1, "idempotencyKey": "one"},
+    ),
+    "initial funds": World.issue_funds,
+    "list transactions": World.list_transactions,
+    "list transactions, next page": lambda w: w.list_transactions(cursor=str(w.transaction), limit=1),
+    "list transactions, of an account": lambda w: w.list_transactions(account=str(w.account.pk)),
+    "list transactions, by status": lambda w: w.list_transactions(status="REVERSED"),
+    "list transactions, by time": lambda w: w.list_transactions(createdAfter="2020-01-01", createdBefore="2099-01-01"),
+    "list transactions, by amount": lambda w: w.list_transactions(minAmount="0.5", maxAmount="10"),
+    "list transactions, by everything": lambda w: w.list_transactions(
+        account=str(w.account.pk),
+        status="COMPLETED",
+        createdAfter="2020-01-01",
+        createdBefore="2099-01-01",
+        minAmount="1",
+        maxAmount="1",
+        cursor="f" * 24,
+    ),
+    "one transaction": lambda w: w.client.get(f"/api/transactions/{w.transaction}"),
+    "unknown transaction": lambda w: w.client.get(f"/api/transactions/{ObjectId()}"),
+    "liveness": lambda w: w.public.get("/healthz"),
+    "schema": lambda w: w.public.get("/api/schema"),
+    "the admin's door": lambda w: w.public.get("/admin/login/"),
+}
+
+
+@pytest.mark.parametrize("request_name", REQUESTS)
+def test_no_request_scans_a_collection(world, request_name):
+    with profiled() as commands:
+        response = REQUESTS[request_name](world)
+
+    assert response.status_code < 500
+    assert scans(commands, rows=FILLER) == []
+
+
+def test_readiness_scans_nothing_but_the_few_rows_of_the_migrations(world):
+    with profiled() as commands:
+        world.public.get("/readyz")
+
+    assert {scan.split(".")[-1] for scan in scans(commands, rows=FILLER)} <= {"django_migrations"}
+
+
+@pytest.mark.parametrize(
+    ("collection", "index", "request_name"),
+    [
+        ("users", "users_email", "log in"),
+        ("accounts", "of_user", "list accounts"),
+        ("transactions", "parties", "list transactions"),
+        ("transactions", "one_per_key", "transfer"),  # inside a $lookup
+        ("entries", "one_per_sequence", "statement"),
+    ],
+)
+def test_a_dropped_index_is_noticed(world, collection, index, request_name):
+    specification = database()[collection].index_information()[index]
+    keys = specification.pop("key")
+    specification.pop("v")
+    database()[collection].drop_index(index)
+    try:
+        with profiled() as commands:
+            REQUESTS[request_name](world)
+    finally:
+        database()[collection].create_index(keys, name=index, **specification)
+
+    assert scans(commands, rows=FILLER)
+
+
+def test_authentication_is_one_command(world):
+    with profiled() as commands:
+        assert world.client.get("/api/auth/me").status_code == 200
+
+    assert [command["op"] for command in commands] == ["command"]
+    assert commands[0]["command"]["aggregate"] == "users"
+
+
+def test_a_token_that_was_logged_out_costs_one_command_too(world):
+    world.client.post("/api/auth/logout")
+
+    with profiled() as commands:
+        assert world.client.get("/api/auth/me").status_code == 401
+
+    assert len(commands) == 1
+
+
+def test_a_balance_costs_the_same_after_many_entries(new_user, new_account, client_of):
+    """Two commands, the caller and the account: nothing is summed over entries."""
+    user = new_user()
+    account = new_account(user)
+    client = client_of(user)
+    client.get(f"/api/accounts/balance/{account.pk}")
+
+    with profiled() as commands:
+        client.get(f"/api/accounts/balance/{account.pk}")
+
+    assert len(commands) == 2
+    assert {command["docsExamined"] for command in commands} == {1}
+
+
+def test_issuing_a_token_asks_nothing(world):
+    with profiled() as commands:
+        issue_token(world.user)
+
+    assert commands == []
