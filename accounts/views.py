@@ -7,6 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import Account
+from accounts.openapi import describe_accounts
 from accounts.opening import AccountNotFound, open_account
 from accounts.serializers import (
     AccountAnswer,
@@ -18,6 +19,7 @@ from accounts.serializers import (
 from ledger_project.paging import page
 
 
+@describe_accounts
 class AccountViewSet(viewsets.ViewSet):
     """The caller's accounts. Those of others do not exist here."""
 
@@ -26,7 +28,7 @@ class AccountViewSet(viewsets.ViewSet):
     def create(self, request: Request) -> Response:
         """Open an account."""
         account = open_account(user_id=request.user.pk, **OpenAccountRequest.read(request.data))
-        return Response({"account": AccountAnswer(account).data}, status=status.HTTP_201_CREATED)
+        return Response({"account": AccountAnswer.of(account)}, status=status.HTTP_201_CREATED)
 
     def list(self, request: Request) -> Response:
         """The caller's accounts, oldest first."""
@@ -35,16 +37,16 @@ class AccountViewSet(viewsets.ViewSet):
         if "cursor" in query:
             accounts = accounts.filter(pk__gt=query["cursor"])
         rows, next_cursor = page(accounts[: query["limit"] + 1], query["limit"], lambda account: account.pk)
-        return Response(AccountPage({"accounts": rows, "nextCursor": next_cursor}).data)
+        return Response(AccountPage.of({"accounts": rows, "nextCursor": next_cursor}))
 
     def retrieve(self, request: Request, pk: str) -> Response:
         """One account."""
-        return Response({"account": AccountAnswer(own_account(request, pk)).data})
+        return Response({"account": AccountAnswer.of(own_account(request, pk))})
 
     @action(detail=False, url_path="balance/(?P<pk>[^/]+)")
     def balance(self, request: Request, pk: str) -> Response:
         """The balance, read from the account: the same cost at ten entries and at ten million."""
-        return Response(BalanceAnswer(own_account(request, pk)).data)
+        return Response(BalanceAnswer.of(own_account(request, pk)))
 
 
 def own_account(request: Request, account_id: str) -> Account:

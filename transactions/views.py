@@ -11,6 +11,7 @@ from accounts.views import own_account
 from ledger_project.paging import page
 from transactions import history, ledger
 from transactions.ledger import Outcome
+from transactions.openapi import describe_entries, describe_transactions
 from transactions.refusals import NotSystemUser
 from transactions.serializers import (
     EntryListQuery,
@@ -24,6 +25,7 @@ from transactions.serializers import (
 )
 
 
+@describe_transactions
 class TransactionViewSet(viewsets.ViewSet):
     """Transactions that touch the caller's accounts."""
 
@@ -50,16 +52,17 @@ class TransactionViewSet(viewsets.ViewSet):
         account = own_account(request, query["account"]).pk if "account" in query else None
         rows = history.transactions(party=account or request.user.pk, **_filters(query))
         rows, next_cursor = page(rows, query["limit"], lambda transaction: transaction.pk)
-        return Response(TransactionPage({"transactions": rows, "nextCursor": next_cursor}).data)
+        return Response(TransactionPage.of({"transactions": rows, "nextCursor": next_cursor}))
 
     def retrieve(self, request: Request, pk: str) -> Response:
         """One transaction with its two entries."""
         transaction = history.transaction(ObjectId(pk), party=request.user.pk) if ObjectId.is_valid(pk) else None
         if transaction is None:
             raise Http404
-        return Response({"transaction": TransactionDetail(transaction).data})
+        return Response({"transaction": TransactionDetail.of(transaction)})
 
 
+@describe_entries
 class EntryViewSet(viewsets.ViewSet):
     """The entries of one of the caller's accounts: its statement."""
 
@@ -69,7 +72,7 @@ class EntryViewSet(viewsets.ViewSet):
         account = own_account(request, account_id)
         rows = history.entries(account=account.pk, before=query.get("cursor"), limit=query["limit"] + 1)
         rows, next_cursor = page(rows, query["limit"], lambda entry: entry.sequence)
-        return Response(EntryPage({"entries": rows, "nextCursor": next_cursor}).data)
+        return Response(EntryPage.of({"entries": rows, "nextCursor": next_cursor}))
 
 
 def _header_key(request: Request) -> str | None:
@@ -78,7 +81,7 @@ def _header_key(request: Request) -> str | None:
 
 def _answer(outcome: Outcome, message: str) -> Response:
     """201 for a posting, 200 and Idempotent-Replay for one that was made before."""
-    transaction = TransactionAnswer(outcome.transaction).data
+    transaction = TransactionAnswer.of(outcome.transaction)
     if outcome.replayed:
         return Response(
             {"message": "Transaction already processed", "transaction": transaction},

@@ -9,10 +9,12 @@ from rest_framework.response import Response
 
 from users.authentication import LogoutAuthentication, TokenAuthentication, blacklist, issue_token
 from users.models import User
+from users.openapi import describe_auth
 from users.registration import authenticate, register_user
 from users.serializers import LoginRequest, MeAnswer, RegisterRequest, SessionAnswer
 
 
+@describe_auth
 class AuthViewSet(viewsets.ViewSet):
     """Sessions of API clients."""
 
@@ -49,8 +51,8 @@ class AuthViewSet(viewsets.ViewSet):
     @action(detail=False, methods=["get"])
     def me(self, request: Request) -> Response:
         """The user that the token belongs to."""
-        return Response(MeAnswer({"user": request.user}).data)
+        return Response(MeAnswer.of({"user": request.user}))
 
 
 def _session(user: User) -> dict:
-    return SessionAnswer({"user": user, "token": issue_token(user)}).data
+    return SessionAnswer.of({"user": user, "token": issue_token(user)})

@@ -1,0 +1,233 @@
+"""The OpenAPI description of /api/transactions/ and of an account's entries."""
+
+from decimal import Decimal
+
+from django.http import Http404
+from drf_spectacular.utils import OpenApiParameter, extend_schema_view
+
+from accounts.opening import AccountNotFound
+from ledger_project.errors import Unavailable
+from ledger_project.money import to_minor
+from ledger_project.openapi import (
+    ACCOUNTS,
+    TRANSACTIONS,
+    Schema,
+    answer,
+    body,
+    operation,
+    refusal,
+    refusal_when,
+)
+from transactions import refusals
+from transactions.serializers import (
+    EntryListQuery,
+    EntryPage,
+    InitialFundsRequest,
+    TransactionDetailEnvelope,
+    TransactionEnvelope,
+    TransactionListQuery,
+    TransactionPage,
+    TransferRequest,
+)
+
+FROM, TO, TIME = "66f0c1b2a4e5d6f708192a3b", "66f0c1c7a4e5d6f708192a40", "2026-11-22T09:31:12.456Z"
+FUNDS = {"toAccount": TO, "amount": 10000, "idempotencyKey": "funds-2026-11-22-001"}
+TRANSFER = {"fromAccount": FROM, "toAccount": TO, "amount": 500, "idempotencyKey": "order-1042"}
+TRANSACTION = {
+    "_id": "66f0c200a4e5d6f708192a51",
+    "fromAccount": FROM,
+    "toAccount": TO,
+    "amount": 500,
+    "currency": "INR",
+    "status": "COMPLETED",
+    "idempotencyKey": "order-1042",
+    "createdAt": TIME,
+    "updatedAt": TIME,
+}
+ISSUE = TRANSACTION | {
+    "fromAccount": "66f0c090a4e5d6f708192a11",
+    "amount": 10000,
+    "idempotencyKey": "funds-2026-11-22-001",
+}
+DEBIT = {
+    "_id": "66f0c200a4e5d6f708192a52",
+    "account": FROM,
+    "sequence": 7,
+    "direction": "DEBIT",
+    "amount": 500,
+    "currency": "INR",
+    "balanceAfter": 1250.5,
+    "counterAccount": TO,
+    "transaction": TRANSACTION["_id"],
+    "createdAt": TIME,
+    "hash": "5f2a9c0e7d41b86f3a15e0c2d97b84f6a0c3e5d7f1b29486c8e0a2d4f6b81937",
+}
+# Of an entry on another's account one sees what is one's own business: not how that account stands.
+CREDIT = DEBIT | {
+    "_id": "66f0c200a4e5d6f708192a53",
+    "account": TO,
+    "sequence": None,
+    "direction": "CREDIT",
+    "balanceAfter": None,
+    "counterAccount": FROM,
+    "hash": None,
+}
+
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": 255},
+    OpenApiParameter.HEADER,
+    description="The same as `idempotencyKey` in the body, which may then be left out. If both come, they are equal.",
+)
+REPLAYED = OpenApiParameter(
+    "Idempotent-Replay",
+    {"type": "string", "const": "true"},
+    OpenApiParameter.HEADER,
+    response=[200],
+    description="This request was carried out before: nothing moved now.",
+)
+ONCE = (
+    "The same request with the same key is carried out once, however often it is sent; one that comes while the first "
+    "is still running waits for its outcome. A key belongs to the user who sent it, and a refused request does not "
+    "use it up."
+)
+# What a posting may meet besides a refusal. Only after the first of these is it unknown whether money has moved.
+NOT_CONFIRMED = [
+    refusal(raised)
+    for raised in (refusals.OutcomeUnknown, refusals.NotPosted, refusals.Forbidden, refusals.TooBusy, Unavailable)
+]
+
+describe_transactions = extend_schema_view(
+    create=operation(
+        "createTransfer",
+        tag=TRANSACTIONS,
+        summary="Transfer funds",
+        description=f"Moves money from an account of the caller's to any other of the same currency. {ONCE}",
+        parameters=[IDEMPOTENCY_KEY, REPLAYED],
+        request=body(TransferRequest, transfer=TRANSFER, numeric_string=TRANSFER | {"amount": "500.00"}),
+        answers={
+            201: answer(
+                TransactionEnvelope,
+                "Posted, and on the journals of a majority of the servers.",
+                posted={"message": "Transaction completed successfully", "transaction": TRANSACTION},
+            ),
+            200: answer(
+                TransactionEnvelope,
+                "Posted by an earlier request with this key; nothing moved now.",
+                replayed={"message": "Transaction already processed", "transaction": TRANSACTION},
+            ),
+        },
+        refused=[
+            refusal_when("missing_field", lambda: TransferRequest.read({"amount": 500})),
+            refusal_when("invalid_amount", lambda: TransferRequest.read(TRANSFER | {"amount": -5})),
+            refusal_when("amount_out_of_range", lambda: TransferRequest.read(TRANSFER | {"amount": 10**16})),
+            refusal_when("too_many_decimals", lambda: to_minor(Decimal("0.001"), "INR")),
+            refusal(refusals.InvalidAccounts),
+            refusal(refusals.SameAccount),
+            refusal(refusals.CurrencyMismatch),
+            refusal(refusals.AccountNotActive),
+            refusal(refusals.InsufficientFunds(Decimal(500), Decimal(1000))),
+            refusal(refusals.BalanceOutOfRange),
+            refusal(refusals.KeysDiffer),
+            refusal(refusals.IdempotencyKeyReused),
+            *NOT_CONFIRMED,
+        ],
+    ),
+    initial_funds=operation(
+        "issueInitialFunds",
+        tag=TRANSACTIONS,
+        summary="Add initial funds (system users)",
+        description=(
+            "Issues money from the system user's equity account, which goes below zero by as much: "
+            f"all balances of a currency always sum to zero. {ONCE}"
+        ),
+        parameters=[IDEMPOTENCY_KEY, REPLAYED],
+        request=body(InitialFundsRequest, funds=FUNDS),
+        answers={
+            201: answer(
+                TransactionEnvelope,
+                "Issued, and on the journals of a majority of the servers.",
+                issued={"message": "Initial funds transaction completed successfully", "transaction": ISSUE},
+            ),
+            200: answer(
+                TransactionEnvelope,
+                "Issued by an earlier request with this key; nothing moved now.",
+                replayed={"message": "Transaction already processed", "transaction": ISSUE},
+            ),
+        },
+        refused=[
+            refusal_when("missing_field", lambda: InitialFundsRequest.read({"amount": 10000})),
+            refusal_when("invalid_amount", lambda: InitialFundsRequest.read(FUNDS | {"amount": 0})),
+            refusal_when("amount_out_of_range", lambda: InitialFundsRequest.read(FUNDS | {"amount": 10**16})),
+            refusal_when("too_many_decimals", lambda: to_minor(Decimal("0.001"), "INR")),
+            refusal(refusals.InvalidToAccount),
+            refusal(refusals.SystemAccountNotFound),
+            refusal(refusals.SameAccount),
+            refusal(refusals.AccountNotActive),
+            refusal(refusals.BalanceOutOfRange),
+            refusal(refusals.KeysDiffer),
+            refusal(refusals.NotSystemUser),
+            refusal(refusals.IdempotencyKeyReused),
+            *NOT_CONFIRMED,
+        ],
+    ),
+    list=operation(
+        "listTransactions",
+        tag=TRANSACTIONS,
+        summary="List your transactions",
+        description="Those that touch the caller's accounts, newest first. `nextCursor` is null on the last page.",
+        parameters=[TransactionListQuery],
+        answers={
+            200: answer(
+                TransactionPage,
+                "A page of transactions.",
+                transactions={"transactions": [TRANSACTION], "nextCursor": TRANSACTION["_id"]},
+            )
+        },
+        refused=[
+            refusal_when("invalid_filter", lambda: TransactionListQuery.read({"status": "LOST", "limit": "0"})),
+            refusal(AccountNotFound),
+        ],
+    ),
+    retrieve=operation(
+        "getTransaction",
+        tag=TRANSACTIONS,
+        summary="Read a transaction",
+        description="With its two entries, the debit first. It touches one of the caller's accounts, or is not found.",
+        answers={
+            200: answer(
+                TransactionDetailEnvelope,
+                "The transaction.",
+                transaction={"transaction": TRANSACTION | {"kind": "TRANSFER", "entries": [DEBIT, CREDIT]}},
+            )
+        },
+        refused=[refusal(Http404)],
+    ),
+)
+
+describe_entries = extend_schema_view(
+    list=operation(
+        "listEntries",
+        tag=ACCOUNTS,
+        summary="List an account's entries",
+        description=(
+            "The statement of one of the caller's accounts, newest first: every debit and credit with the balance "
+            "after it. `nextCursor` is null on the last page."
+        ),
+        parameters=[EntryListQuery],
+        answers={
+            200: answer(EntryPage, "A page of entries.", entries={"entries": [DEBIT], "nextCursor": "7"}),
+        },
+        refused=[
+            refusal_when("invalid_cursor", lambda: EntryListQuery.read({"cursor": "first"})),
+            refusal(AccountNotFound),
+        ],
+    ),
+)
+
+
+def key_may_come_in_the_header(result: Schema, **_: object) -> Schema:
+    """A hook of drf-spectacular: the body needs no idempotencyKey when the header has it."""
+    for serializer in (TransferRequest, InitialFundsRequest):
+        result["components"]["schemas"][serializer.__name__]["required"].remove("idempotencyKey")
+    return result
