@@ -3,16 +3,17 @@
 from django.contrib import admin
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from ledger_project.health import healthz, readyz
+from ledger_project.landing import DocsPage, LandingPage, SchemaPage
 
 urlpatterns = [
+    path("", LandingPage.as_view(), name="landing"),
     path("api/", include("users.urls")),
     path("api/", include("accounts.urls")),
     path("api/", include("transactions.urls")),
-    re_path(r"^api/schema/?$", SpectacularAPIView.as_view(), name="schema"),
-    re_path(r"^api/docs/?$", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    re_path(r"^api/schema/?$", SchemaPage.as_view(), name="schema"),
+    re_path(r"^api/docs/?$", DocsPage.as_view(), name="docs"),
     re_path(r"^healthz/?$", healthz),
     re_path(r"^readyz/?$", readyz),
     path("admin", RedirectView.as_view(pattern_name="admin:index")),
