@@ -319,7 +319,7 @@ ANY_DOCUMENT = {"type": "object", "additionalProperties": True}
 SERVICE_PATHS = {
     "/healthz": _service(
         "getHealth",
-        "Is the process alive?",
+        "Ask whether the process lives",
         "Answers without touching anything else.",
         _200=(
             "It is.",
@@ -331,7 +331,7 @@ SERVICE_PATHS = {
     ),
     "/readyz": _service(
         "getReadiness",
-        "Can money move?",
+        "Ask whether money can move",
         "The state of each part. Without Redis or workers the service is `degraded`, yet complete: e-mail waits.",
         _200=(
             "Money can move.",

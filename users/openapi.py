@@ -80,7 +80,7 @@ describe_auth = extend_schema_view(
     me=operation(
         "getCurrentUser",
         tag=AUTHENTICATION,
-        summary="Who am I?",
+        summary="Read the current user",
         description="The user that the token belongs to.",
         answers={200: answer(MeAnswer, "The user.", user={"user": USER})},
     ),
