@@ -23,17 +23,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
     Only then are Django's settings named, for they read where the servers are.
     """
-    worker = os.environ.get("PYTEST_XDIST_WORKER")
-    if worker is None:
+    if "PYTEST_XDIST_WORKER" not in os.environ:
         directory = Path(_servers.enter_context(tempfile.TemporaryDirectory(prefix="ledger-test-")))
-        mongo = _servers.enter_context(Mongo(directory, test=True))
-        redis = _servers.enter_context(Redis(directory))
-        os.environ["MONGODB_URI"] = mongo.uri
-        os.environ["REDIS_URL"] = redis.url
+        os.environ["MONGODB_URI"] = _servers.enter_context(Mongo(directory, test=True)).uri
+        os.environ["REDIS_URL"] = _servers.enter_context(Redis(directory)).url
         os.environ["LEDGER_TEST_DIR"] = str(directory)
-    else:  # each worker has a database of Redis for itself, too
-        base, _ = os.environ["REDIS_URL"].rsplit("/", 1)
-        os.environ["REDIS_URL"] = f"{base}/{int(worker.removeprefix('gw')) + 1}"
     os.environ["DJANGO_SETTINGS_MODULE"] = "ledger_project.settings.test"
     django.setup()
 
@@ -44,9 +38,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _migrated(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
-    """The migrated database of this worker, open to every test."""
+def _migrated(django_db_blocker: Any) -> Iterator[None]:
+    """This worker's database, migrated, and open to every test."""
+    from django.core.management import call_command
+
     with django_db_blocker.unblock():
+        call_command("migrate", verbosity=0)
         yield
 
 

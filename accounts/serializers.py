@@ -4,7 +4,7 @@ from rest_framework import serializers
 
 from accounts.models import Account
 from ledger_project.paging import PageQuery
-from ledger_project.serializers import MoneyField, ObjectIdField, RequestSerializer, TimestampField
+from ledger_project.serializers import AnswerSerializer, MoneyField, ObjectIdField, RequestSerializer, TimestampField
 
 
 class OpenAccountRequest(RequestSerializer):
@@ -21,7 +21,7 @@ class AccountListQuery(PageQuery):
     cursor = ObjectIdField(required=False)
 
 
-class AccountAnswer(serializers.Serializer):
+class AccountAnswer(AnswerSerializer):
     """An account as its owner sees it."""
 
     _id = ObjectIdField(source="pk")
@@ -34,20 +34,20 @@ class AccountAnswer(serializers.Serializer):
     updatedAt = TimestampField(source="updated_at")
 
 
-class AccountEnvelope(serializers.Serializer):
+class AccountEnvelope(AnswerSerializer):
     """`{account}`."""
 
     account = AccountAnswer()
 
 
-class AccountPage(serializers.Serializer):
+class AccountPage(AnswerSerializer):
     """`{accounts, nextCursor}`: oldest first."""
 
     accounts = AccountAnswer(many=True)
     nextCursor = serializers.CharField(allow_null=True)
 
 
-class BalanceAnswer(serializers.Serializer):
+class BalanceAnswer(AnswerSerializer):
     """`{accountId, balance}`."""
 
     accountId = ObjectIdField(source="pk")

@@ -123,7 +123,7 @@ def is_writable_primary() -> bool:
 
 
 def refuse_standalone() -> None:
-    """Raise ImproperlyConfigured if the server has no transactions. One that is away may come back, and is no reason."""
+    """Raise ImproperlyConfigured if the server has no transactions. One that is away may come back: no reason."""
     try:
         if not is_replica_set():
             raise ImproperlyConfigured("MongoDB is not a replica set: it has no transactions, and money needs them")

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from functools import cache
+from typing import Any, TypeVar
 
 from bson import ObjectId
 from drf_spectacular.types import OpenApiTypes
@@ -10,6 +11,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from ledger_project import jsonio
+
+Serializer = TypeVar("Serializer", bound=serializers.Serializer)
 
 MISSING = {"required", "null", "blank"}
 
@@ -53,6 +56,15 @@ class TimestampField(serializers.Field):
         return jsonio.timestamp(value)
 
 
+class AnswerSerializer(serializers.Serializer):
+    """An answer's shape: `of(value)` is its JSON."""
+
+    @classmethod
+    def of(cls, value: Any) -> dict[str, Any]:
+        """The JSON of `value`."""
+        return _shared(cls).to_representation(value)
+
+
 class RequestSerializer(serializers.Serializer):
     """A request body. When a required field is missing, `missing_message` is the sentence the client reads."""
 
@@ -61,13 +73,12 @@ class RequestSerializer(serializers.Serializer):
     @classmethod
     def read(cls, data: Any) -> dict[str, Any]:
         """The validated fields of `data`. Raises ValidationError with a row for each field that is wrong."""
-        serializer = cls(data=data)
-        if not serializer.is_valid():
-            error = serializers.ValidationError(serializer.errors)
-            if cls.missing_message and any(_is_missing(detail) for detail in serializer.errors.values()):
+        try:
+            return _shared(cls).run_validation(data)
+        except serializers.ValidationError as error:
+            if cls.missing_message and any(map(_is_missing, error.detail.values())):
                 error.message = cls.missing_message
-            raise error
-        return serializer.validated_data
+            raise
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         """As DRF does; a body that is no JSON object is an error of the whole."""
@@ -78,3 +89,9 @@ class RequestSerializer(serializers.Serializer):
 
 def _is_missing(detail: Any) -> bool:
     return isinstance(detail, list) and any(getattr(row, "code", None) in MISSING for row in detail)
+
+
+@cache
+def _shared(cls: type[Serializer]) -> Serializer:
+    """One instance of a serializer for all requests. A new one copies every field, which costs more than the work."""
+    return cls()

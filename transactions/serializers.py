@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from ledger_project.money import InvalidAmount, parse_amount
 from ledger_project.paging import PageQuery
-from ledger_project.serializers import MoneyField, ObjectIdField, RequestSerializer, TimestampField
+from ledger_project.serializers import AnswerSerializer, MoneyField, ObjectIdField, RequestSerializer, TimestampField
 from transactions.models import Entry, Transaction
 from transactions.posting import Transfer
 from transactions.refusals import InvalidAccounts, InvalidToAccount, KeysDiffer
@@ -117,7 +117,7 @@ def _with_key(data: Any, header_key: str | None) -> Any:
     return data
 
 
-class TransactionAnswer(serializers.Serializer):
+class TransactionAnswer(AnswerSerializer):
     """A transaction."""
 
     _id = ObjectIdField(source="pk")
@@ -131,14 +131,14 @@ class TransactionAnswer(serializers.Serializer):
     updatedAt = TimestampField(source="updated_at")
 
 
-class TransactionEnvelope(serializers.Serializer):
+class TransactionEnvelope(AnswerSerializer):
     """`{message, transaction}`: what a posting answers."""
 
     message = serializers.CharField()
     transaction = TransactionAnswer()
 
 
-class EntryAnswer(serializers.Serializer):
+class EntryAnswer(AnswerSerializer):
     """An entry of an account: one side of a transaction."""
 
     _id = ObjectIdField(source="pk")
@@ -154,7 +154,7 @@ class EntryAnswer(serializers.Serializer):
     hash = serializers.CharField(help_text="SHA-256 over the hash before it and this entry's fields.")
 
 
-class EntryPage(serializers.Serializer):
+class EntryPage(AnswerSerializer):
     """`{entries, nextCursor}`: newest first."""
 
     entries = EntryAnswer(many=True)
@@ -183,13 +183,13 @@ class TransactionDetail(TransactionAnswer):
     entries = PartyEntryAnswer(many=True)
 
 
-class TransactionDetailEnvelope(serializers.Serializer):
+class TransactionDetailEnvelope(AnswerSerializer):
     """`{transaction}`."""
 
     transaction = TransactionDetail()
 
 
-class TransactionPage(serializers.Serializer):
+class TransactionPage(AnswerSerializer):
     """`{transactions, nextCursor}`: newest first."""
 
     transactions = TransactionAnswer(many=True)

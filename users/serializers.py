@@ -4,7 +4,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError as DjangoValidationError
 from rest_framework import serializers
 
-from ledger_project.serializers import ObjectIdField, RequestSerializer
+from ledger_project.serializers import AnswerSerializer, ObjectIdField, RequestSerializer
 
 
 class RegisterRequest(RequestSerializer):
@@ -34,7 +34,7 @@ class LoginRequest(RequestSerializer):
     password = serializers.CharField(max_length=128, trim_whitespace=False)
 
 
-class UserAnswer(serializers.Serializer):
+class UserAnswer(AnswerSerializer):
     """`{_id, email, name}`."""
 
     _id = ObjectIdField(source="pk")
@@ -42,20 +42,20 @@ class UserAnswer(serializers.Serializer):
     name = serializers.CharField()
 
 
-class SessionAnswer(serializers.Serializer):
+class SessionAnswer(AnswerSerializer):
     """`{user, token}`: what registration and log-in answer."""
 
     user = UserAnswer()
     token = serializers.CharField(help_text="Send it as `Authorization: Bearer <token>`.")
 
 
-class MeAnswer(serializers.Serializer):
+class MeAnswer(AnswerSerializer):
     """`{user}`."""
 
     user = UserAnswer()
 
 
-class MessageAnswer(serializers.Serializer):
+class MessageAnswer(AnswerSerializer):
     """`{message}`."""
 
     message = serializers.CharField()

@@ -8,12 +8,16 @@ ENVIRONMENT = "test"
 SECRET_KEY = "only-for-tests-and-long-enough-to-pass-for-a-real-one-0123456789"
 SIMPLE_JWT = simple_jwt(SECRET_KEY)
 
+# Tests run in parallel, in workers named gw0, gw1, …: each has a database of MongoDB and one of Redis for itself, and an
+# application name, by which fail points hit this worker only.
+WORKER = env.str("PYTEST_XDIST_WORKER", default="main")
 DATABASES = {"default": mongodb(env.str("MONGODB_URI", default="mongodb://127.0.0.1:27017/"))}
-# Fail points are set per application name: a parallel worker's faults stay its own.
-DATABASES["default"]["OPTIONS"]["appname"] = "ledger-" + env.str("PYTEST_XDIST_WORKER", default="main")
+DATABASES["default"]["NAME"] = env.str("MONGODB_DATABASE", default=f"test-{WORKER}")
+DATABASES["default"]["OPTIONS"]["appname"] = f"ledger-{WORKER}"
 DATABASES["default"]["OPTIONS"]["serverSelectionTimeoutMS"] = 3000
 DATABASES["default"]["OPTIONS"]["heartbeatFrequencyMS"] = 500
-REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
+_redis_number = int(WORKER.removeprefix("gw")) + 1 if WORKER.startswith("gw") else 0
+REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0").rsplit("/", 1)[0] + f"/{_redis_number}"
 CACHES = redis_cache(REDIS_URL)
 
 PASSWORD_HASHERS = ["users.tests.hashers.CheapBCrypt", *PASSWORD_HASHERS]
