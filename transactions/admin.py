@@ -1,0 +1,230 @@
+"""Staff's pages for transactions and entries: to look at. Corrections are new transactions, posted by the ledger."""
+
+from bson import ObjectId
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.forms import BaseInlineFormSet
+from django.http import HttpRequest
+from django.utils.functional import cached_property
+from django.utils.safestring import SafeString
+from unfold.admin import TabularInline
+from unfold.decorators import display
+
+from accounts.admin import AccountAdmin
+from accounts.models import Account
+from ledger_project.admin import ReadOnlyAdmin, attach, breakable, link, moment, money, related_link
+from transactions import history
+from transactions.models import Entry, Transaction
+from users.admin import UserAdmin, named_id
+
+LATEST = 20
+
+
+class _Shown:
+    """Columns that transactions and entries share."""
+
+    created = moment("created_at", "posted")
+
+    @display(description="amount")
+    def moved(self, row: Transaction | Entry) -> str:
+        """The amount in major units, with its currency."""
+        return money(row.amount, row.currency)
+
+
+class _EntryColumns(_Shown):
+    """Columns of an entry, on its own page, on that of its account and on that of its transaction."""
+
+    @display(description="entry")
+    def numbered(self, entry: Entry) -> SafeString:
+        """Its number in the account, with a link."""
+        return link(Entry, entry.pk, f"#{entry.sequence}")
+
+    @display(description="direction", label={"DEBIT": "warning", "CREDIT": "success"})
+    def side(self, entry: Entry) -> str:
+        """Debit or credit, in colour."""
+        return entry.direction
+
+    @display(description="balance after")
+    def left(self, entry: Entry) -> str:
+        """The balance of the account once it was posted."""
+        return money(entry.balance_after, entry.currency)
+
+    @display(description="account")
+    def on(self, entry: Entry) -> SafeString:
+        """The account it is written on."""
+        return related_link(entry, "account")
+
+    @display(description="counter account")
+    def against(self, entry: Entry) -> SafeString:
+        """The account on the other side."""
+        return related_link(entry, "counter_account")
+
+    @display(description="transaction")
+    def part_of(self, entry: Entry) -> SafeString:
+        """The transaction it is one half of."""
+        return related_link(entry, "transaction")
+
+
+class _EntryFormSet(BaseInlineFormSet):
+    def get_queryset(self) -> list[Entry]:  # type: ignore[override]
+        """Django asks for it many times a page."""
+        return self._entries
+
+    @cached_property
+    def _entries(self) -> list[Entry]:
+        raise NotImplementedError
+
+
+class LatestFormSet(_EntryFormSet):
+    """The latest entries of an account, through the one index that has them in order."""
+
+    @cached_property
+    def _entries(self) -> list[Entry]:
+        return history.entries(account=self.instance.pk, limit=LATEST)
+
+
+class BothFormSet(_EntryFormSet):
+    """The two entries of a transaction, debit first, found by their ids."""
+
+    @cached_property
+    def _entries(self) -> list[Entry]:
+        ids = (self.instance.debit_entry, self.instance.credit_entry)
+        found = Entry.objects.in_bulk(ids)
+        entries = [found[key] for key in ids if key in found]
+        attach(entries, ("account",))
+        return entries
+
+
+class _EntriesInline(_EntryColumns, TabularInline):
+    model = Entry
+    extra = 0
+    hide_title = True
+
+    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Nobody."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Nobody."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Nobody."""
+        return False
+
+
+class LatestEntries(_EntriesInline):
+    """The end of an account's statement, on the account's page."""
+
+    fk_name = "account"
+    formset = LatestFormSet
+    verbose_name_plural = f"Latest {LATEST} entries"
+    fields = readonly_fields = ("numbered", "created", "side", "moved", "left", "against", "part_of")
+
+
+class BothEntries(_EntriesInline):
+    """Debit and credit, on the transaction's page."""
+
+    fk_name = "transaction"
+    formset = BothFormSet
+    verbose_name_plural = "Entries"
+    fields = readonly_fields = ("numbered", "side", "on", "moved", "left")
+
+
+@admin.register(Transaction)
+class TransactionAdmin(_Shown, ReadOnlyAdmin):
+    """Movements of money."""
+
+    list_display = ("created", "kind", "moved", "payer", "payee", "by", "state")
+    list_filter = ("status", "kind")
+    list_related = ("initiator",)
+    page_related = ("initiator", "from_account", "to_account")
+    search_help_text = "Id, e-mail or idempotency key"
+    inlines = (BothEntries,)
+    fields = (
+        ("moved", "state"),
+        ("payer", "payee"),
+        ("by", "kind"),
+        ("created", "updated"),
+        "key",
+        "asked",
+    )
+    updated = moment("updated_at", "updated")
+
+    def search(self, queryset: QuerySet[Transaction], term: str) -> QuerySet[Transaction]:
+        """Its own id, an account or a user that it touches, or its key.
+
+        The key comes last: a client could choose somebody else's id for one, to hide that one's transactions.
+        """
+        if key := named_id(term):
+            found = queryset.filter(Q(pk=key) | Q(parties__contains=[key]))
+            if found.exists():
+                return found
+        return queryset.filter(idempotency_key=term)
+
+    @display(description="from")
+    def payer(self, transaction: Transaction) -> SafeString:
+        """The account that is debited."""
+        return related_link(transaction, "from_account", short=True)
+
+    @display(description="to")
+    def payee(self, transaction: Transaction) -> SafeString:
+        """The account that is credited."""
+        return related_link(transaction, "to_account", short=True)
+
+    @display(description="idempotency key")
+    def key(self, transaction: Transaction) -> SafeString:
+        """The client's key for it, up to 255 characters."""
+        return breakable(transaction.idempotency_key)
+
+    @display(description="fingerprint")
+    def asked(self, transaction: Transaction) -> SafeString:
+        """What the request with that key asked for, as a hash."""
+        return breakable(transaction.fingerprint)
+
+    @display(description="initiator")
+    def by(self, transaction: Transaction) -> SafeString:
+        """Who asked for it."""
+        return related_link(transaction, "initiator")
+
+    @display(description="status", label={"COMPLETED": "success", "REVERSED": "warning"})
+    def state(self, transaction: Transaction) -> str:
+        """Its status, in colour."""
+        return transaction.status
+
+
+@admin.register(Entry)
+class EntryAdmin(_EntryColumns, ReadOnlyAdmin):
+    """Both sides of every transaction, each with the balance that it left."""
+
+    list_display = ("created", "on", "sequence", "side", "moved", "left", "part_of")
+    list_filter = ("direction",)
+    page_related = ("account", "counter_account", "transaction")
+    search_help_text = "Id of an account, a transaction or an entry"
+    fields = (
+        ("moved", "side"),
+        ("left", "sequence"),
+        ("on", "against"),
+        ("part_of", "created"),
+        "chained",
+    )
+
+    @display(description="hash")
+    def chained(self, entry: Entry) -> SafeString:
+        """Its link in the account's chain."""
+        return breakable(entry.hash)
+
+    def search(self, queryset: QuerySet[Entry], term: str) -> QuerySet[Entry]:
+        """An account's, newest first; else its own id, or both of a transaction."""
+        if not ObjectId.is_valid(term):
+            return queryset.none()
+        key = ObjectId(term)
+        if Account.objects.filter(pk=key).exists():
+            return queryset.filter(account=key).order_by("-sequence")  # the order of its index; its ids would be sorted
+        both = Transaction.objects.filter(pk=key).values_list("debit_entry", "credit_entry")
+        return queryset.filter(pk__in=[key, *(entry for pair in both for entry in pair)])
+
+
+UserAdmin.see_also.append(Transaction)
+AccountAdmin.see_also += [Transaction, Entry]
+AccountAdmin.inlines = (*AccountAdmin.inlines, LatestEntries)
