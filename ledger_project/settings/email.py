@@ -56,7 +56,7 @@ def _sender() -> str:
 
 def _file() -> dict[str, Any]:
     return {
-        "EMAIL_BACKEND": "django.core.mail.backends.filebased.EmailBackend",
+        "EMAIL_BACKEND": "users.mail_files.EmailBackend",
         "EMAIL_FILE_PATH": str(DATA_DIR / "mail"),
     }
 

@@ -10,10 +10,10 @@ import anymail.backends
 import pytest
 from django.core import mail
 from django.core.exceptions import ImproperlyConfigured
-from django.core.mail.backends import filebased, smtp
+from django.core.mail.backends import smtp
 
 from ledger_project.settings.email import ANYMAIL_PROVIDERS, OWN_PROVIDERS, email_settings
-from users import gmail, notifications
+from users import gmail, mail_files, notifications
 from users.models import Notification
 
 GMAIL = ("EMAIL_USER", "CLIENT_ID", "CLIENT_SECRET", "REFRESH_TOKEN")
@@ -92,7 +92,7 @@ def test_the_table_names_every_provider_that_anymail_has():
 
 @pytest.mark.parametrize(
     ("provider", "backend"),
-    [("file", filebased.EmailBackend), ("smtp", smtp.EmailBackend), ("gmail", gmail.EmailBackend)],
+    [("file", mail_files.EmailBackend), ("smtp", smtp.EmailBackend), ("gmail", gmail.EmailBackend)],
 )
 def test_our_own_ways_out_can_be_used(environ, use, tmp_path, monkeypatch, provider, backend):
     monkeypatch.setattr("ledger_project.settings.email.DATA_DIR", tmp_path)
@@ -111,7 +111,7 @@ def test_without_a_provider_messages_land_as_files_under_the_data_folder(environ
 
     found = email_settings(default="file")
 
-    assert found["EMAIL_BACKEND"] == "django.core.mail.backends.filebased.EmailBackend"
+    assert found["EMAIL_BACKEND"] == "users.mail_files.EmailBackend"
     assert found["EMAIL_FILE_PATH"] == str(tmp_path / "mail")
 
 

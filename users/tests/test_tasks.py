@@ -6,7 +6,6 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 import redis
@@ -268,15 +267,16 @@ def test_a_sweep_leaves_word_that_workers_live(smtp):
     assert time.time() - cache.get(tasks.WORKERS_SEEN) < 5
 
 
-def test_locally_messages_land_as_files(owe, settings, tmp_path):
-    settings.EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+def test_locally_each_message_lands_in_a_file_of_its_own(owe, settings, tmp_path):
+    settings.EMAIL_BACKEND = "users.mail_files.EmailBackend"
     settings.EMAIL_FILE_PATH = str(tmp_path / "mail")
-    row = owe()
+    rows = [owe(), owe()]
 
-    assert tasks.send_notifications() == 1
+    assert tasks.send_notifications() == 2
 
-    (file,) = Path(settings.EMAIL_FILE_PATH).iterdir()
-    assert f"To: {row.user.email}" in file.read_text()
+    files = sorted((tmp_path / "mail").glob("*.eml"))
+    for row, file in zip(rows, files, strict=True):
+        assert f"To: {row.user.email}" in file.read_text()
 
 
 def test_a_wake_up_reaches_the_broker_and_many_at_once_are_few(published):
