@@ -1,0 +1,492 @@
+"""Tampering with a real database in every way, and verifying beside live traffic."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from bson import Int64, ObjectId
+
+from accounts.opening import AccountNotFound, open_account
+from ledger_project.mongo import database
+from transactions import ledger, verification
+from transactions.posting import Transfer, entry_hash
+from transactions.verification import Code, extent, verify
+
+
+@dataclass
+class Ledger:
+    """Alice was given 1000 and paid Bob 100, 50 and 25: her entries are 1 to 4, his 1 to 3."""
+
+    alice: ObjectId
+    bob: ObjectId
+    alice_owner: ObjectId
+
+    def pay(self, amount: int, payer: ObjectId | None = None) -> ledger.Outcome:
+        return ledger.post(Transfer(self.alice_owner, payer or self.alice, self.bob, Decimal(amount), uuid4().hex))
+
+
+@pytest.fixture
+def books(new_user: Callable[..., Any], new_account: Callable[..., Any]) -> Ledger:
+    owner = new_user()
+    made = Ledger(new_account(owner, funds=1000).pk, new_account(new_user()).pk, owner.pk)
+    for amount in (100, 50, 25):
+        made.pay(amount)
+    return made
+
+
+@contextmanager
+def small_batches() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(verification, "ACCOUNTS_AT_ONCE", 1)
+        patch.setattr(verification, "DOCUMENTS_AT_ONCE", 2)
+        yield
+
+
+def found() -> dict[str, int]:
+    """How many findings there are of each code; it must not depend on where a batch ends."""
+    counts = verify().counts
+    with small_batches():
+        assert verify().counts == counts
+    return dict(counts)
+
+
+def entry(account: ObjectId, sequence: int) -> dict[str, Any]:
+    document = database().entries.find_one({"account": account, "sequence": sequence})
+    assert document is not None
+    return document
+
+
+def transaction(account: ObjectId, sequence: int) -> dict[str, Any]:
+    document = database().transactions.find_one({"_id": entry(account, sequence)["transaction"]})
+    assert document is not None
+    return document
+
+
+def change(collection: str, document_id: Any, **fields: Any) -> None:
+    changed = database()[collection].update_one({"_id": document_id}, {"$set": fields}, bypass_document_validation=True)
+    assert changed.modified_count == 1
+
+
+def insert(collection: str, document: dict[str, Any]) -> None:
+    database()[collection].insert_one(document, bypass_document_validation=True)
+
+
+def chained(account: ObjectId, /, **fields: Any) -> dict[str, Any]:
+    """An entry of 5, a credit, that follows the last one of `account` as a real one would."""
+    last = database().entries.find_one({"account": account}, sort=[("sequence", -1)])
+    forged = last | {
+        "_id": ObjectId(),
+        "sequence": last["sequence"] + 1,
+        "direction": "CREDIT",
+        "amount_minor": 500,
+        "balance_after_minor": last["balance_after_minor"] + 500,
+    }
+    forged |= fields
+    return forged | {"hash": entry_hash(last["hash"], forged)}
+
+
+class TestAnUntouchedLedger:
+    def test_is_whole(self, books: Ledger) -> None:
+        report = verify()
+        assert report.whole
+        assert report.findings == []
+        assert (report.accounts, report.transactions, report.entries) == (3, 4, 8)
+        with small_batches():
+            again = verify()
+        assert (again.accounts, again.transactions, again.entries) == (3, 4, 8)
+
+    def test_tells_how_much_money_was_issued(self, books: Ledger, new_account: Any, new_user: Any) -> None:
+        new_account(new_user(), funds=7, currency="JPY")
+        totals = verify().totals
+        assert (totals["INR"].issued_minor, totals["INR"].sum_minor, totals["INR"].accounts) == (100_000, 0, 3)
+        assert (totals["JPY"].issued_minor, totals["JPY"].sum_minor) == (7, 0)
+
+    def test_without_a_single_account_is_whole(self) -> None:
+        assert found() == {}
+
+    def test_has_an_extent_that_the_progress_adds_up_to(self, books: Ledger) -> None:
+        seen: list[int] = []
+        verify(progress=seen.append)
+        assert sum(seen) == extent() == 12
+
+    def test_leaves_the_garbage_collector_as_it_was(self, books: Ledger) -> None:
+        import gc
+
+        before = gc.get_threshold()
+        verify()
+        assert gc.get_threshold() == before
+
+
+class TestATamperedEntry:
+    def test_with_another_amount(self, books: Ledger) -> None:
+        change("entries", entry(books.alice, 2)["_id"], amount_minor=1)
+        assert found() == {"entry_hash": 1, "entry_balance": 1, "transaction_differs": 1}
+
+    def test_with_a_negative_amount(self, books: Ledger) -> None:
+        change("entries", entry(books.alice, 2)["_id"], amount_minor=-10_000)
+        assert found() == {"entry_hash": 1, "entry_balance": 1, "entry_amount": 1, "transaction_differs": 1}
+
+    def test_with_another_balance_after_it(self, books: Ledger) -> None:
+        change("entries", entry(books.alice, 2)["_id"], balance_after_minor=Int64(90_001))
+        assert found() == {"entry_hash": 1, "entry_balance": 2}  # it, and the one that goes on from it
+
+    def test_with_another_currency(self, books: Ledger) -> None:
+        change("entries", entry(books.alice, 2)["_id"], currency="USD")
+        assert found() == {"entry_hash": 1, "entry_currency": 1, "transaction_differs": 1}
+
+    def test_with_the_other_direction(self, books: Ledger) -> None:
+        change("entries", entry(books.alice, 2)["_id"], direction="CREDIT")
+        assert found() == {"entry_hash": 1, "entry_balance": 1, "transaction_differs": 3}
+
+    def test_with_another_counter_account(self, books: Ledger) -> None:
+        change("entries", entry(books.alice, 2)["_id"], counter_account=books.alice)
+        assert found() == {"entry_hash": 1, "transaction_differs": 1}
+
+    def test_with_another_time(self, books: Ledger) -> None:
+        change("entries", entry(books.alice, 2)["_id"], created_at=entry(books.alice, 2)["_id"].generation_time)
+        assert found() == {"entry_hash": 1}
+
+    def test_with_another_hash(self, books: Ledger) -> None:
+        change("entries", entry(books.alice, 2)["_id"], hash="f" * 64)
+        assert found() == {"entry_hash": 2}  # it, and the one that is chained to it
+
+    def test_that_was_deleted_from_the_middle(self, books: Ledger) -> None:
+        database().entries.delete_one({"account": books.alice, "sequence": 2})
+        assert found() == {"entry_sequence": 1, "entry_missing": 1}
+
+    def test_that_was_deleted_from_the_beginning(self, books: Ledger) -> None:
+        database().entries.delete_one({"account": books.alice, "sequence": 1})
+        assert found() == {"entry_sequence": 1, "entry_missing": 1}
+
+    def test_that_was_deleted_from_the_end(self, books: Ledger) -> None:
+        database().entries.delete_one({"account": books.alice, "sequence": 4})
+        assert found() == {"account_sequence": 1, "entry_missing": 1}
+
+    def test_and_all_others_of_its_account_deleted(self, books: Ledger) -> None:
+        database().entries.delete_many({"account": books.bob})
+        assert found() == {"account_sequence": 1, "entry_missing": 3}
+
+    def test_that_was_swapped_with_its_neighbour(self, books: Ledger) -> None:
+        second, third = entry(books.alice, 2)["_id"], entry(books.alice, 3)["_id"]
+        change("entries", second, sequence=99)
+        change("entries", third, sequence=2)
+        change("entries", second, sequence=3)
+        assert found() == {"entry_hash": 3, "entry_balance": 3}
+
+    def test_that_was_added_for_a_transaction_that_there_is(self, books: Ledger) -> None:
+        insert("entries", chained(books.alice))
+        # Beyond the account's count, and not the entry, the accounts, nor the amount that its transaction names.
+        counts = found()
+        assert counts.keys() == {"account_sequence", "transaction_differs"}
+        assert counts["account_sequence"] == 1
+
+    def test_that_was_added_for_a_transaction_that_there_is_not(self, books: Ledger) -> None:
+        insert("entries", chained(books.alice, transaction=ObjectId()))
+        assert found() == {"account_sequence": 1, "transaction_missing": 1}
+
+    def test_forged_with_a_right_hash_at_the_end_of_the_chain(self, books: Ledger) -> None:
+        last = entry(books.alice, 4)
+        forged = last | {"created_at": last["_id"].generation_time}
+        change(
+            "entries",
+            last["_id"],
+            created_at=forged["created_at"],
+            hash=entry_hash(entry(books.alice, 3)["hash"], forged),
+        )
+        assert found() == {"account_chain_head": 1}
+
+    def test_forged_with_a_right_hash_in_the_middle_of_the_chain(self, books: Ledger) -> None:
+        middle = entry(books.alice, 2)
+        forged = middle | {"created_at": middle["_id"].generation_time}
+        change(
+            "entries",
+            middle["_id"],
+            created_at=forged["created_at"],
+            hash=entry_hash(entry(books.alice, 1)["hash"], forged),
+        )
+        assert found() == {"entry_hash": 1}
+
+    @pytest.mark.parametrize("account", [ObjectId("0" * 23 + "1"), ObjectId("f" * 24)])
+    def test_of_an_account_that_there_is_not(self, books: Ledger, account: ObjectId) -> None:
+        insert("entries", chained(books.alice, account=account, sequence=1, transaction=ObjectId()))
+        assert found() == {"account_unknown": 1, "transaction_missing": 1}
+
+    @pytest.mark.parametrize("account", [None, "alice", True, 5])
+    def test_of_an_account_whose_id_is_none(self, books: Ledger, account: Any) -> None:
+        insert("entries", chained(books.alice, account=account, sequence=1))
+        assert found() == {"malformed": 1}
+
+    @pytest.mark.parametrize("amount", [100.0, "10000", None])
+    def test_whose_amount_is_no_integer(self, books: Ledger, amount: Any) -> None:
+        change("entries", entry(books.alice, 4)["_id"], amount_minor=amount)
+        assert found() == {"malformed": 1, "account_sequence": 1}
+
+    @pytest.mark.parametrize("direction", ["SIDEWAYS", ["DEBIT"]])
+    def test_with_a_direction_that_there_is_not(self, books: Ledger, direction: Any) -> None:
+        change("entries", entry(books.alice, 4)["_id"], direction=direction)
+        assert found() == {"malformed": 1, "account_sequence": 1}
+
+
+class TestATamperedTransaction:
+    def test_that_was_deleted(self, books: Ledger) -> None:
+        database().transactions.delete_one({"_id": transaction(books.alice, 2)["_id"]})
+        assert found() == {"transaction_missing": 2}
+
+    def test_with_neither_entry(self, books: Ledger) -> None:
+        database().entries.delete_many({"transaction": transaction(books.alice, 4)["_id"]})
+        assert found() == {"account_sequence": 2, "entry_missing": 2}
+
+    def test_that_was_added_without_entries(self, books: Ledger) -> None:
+        entries = {"debit_entry": ObjectId(), "credit_entry": ObjectId()}
+        insert("transactions", transaction(books.alice, 2) | entries | {"_id": ObjectId(), "idempotency_key": "forged"})
+        assert found() == {"entry_missing": 2}
+
+    def test_that_was_added_with_the_entries_of_another(self, books: Ledger) -> None:
+        insert("transactions", transaction(books.alice, 2) | {"_id": ObjectId(), "idempotency_key": "forged"})
+        assert found() == {"transaction_differs": 2}
+
+    def test_with_another_amount(self, books: Ledger) -> None:
+        change("transactions", transaction(books.alice, 2)["_id"], amount_minor=1)
+        assert found() == {"transaction_differs": 2}
+
+    def test_with_another_currency(self, books: Ledger) -> None:
+        change("transactions", transaction(books.alice, 2)["_id"], currency="USD")
+        assert found() == {"transaction_differs": 2}
+
+    def test_with_another_payer(self, books: Ledger) -> None:
+        change("transactions", transaction(books.alice, 2)["_id"], from_account=ObjectId())
+        assert found() == {"transaction_differs": 2}
+
+    def test_that_pays_its_own_payer(self, books: Ledger) -> None:
+        change("transactions", transaction(books.alice, 2)["_id"], to_account=books.alice)
+        assert found() == {"transaction_accounts": 1, "transaction_differs": 2}
+
+    def test_whose_debit_is_its_credit(self, books: Ledger) -> None:
+        made = transaction(books.alice, 2)
+        change("transactions", made["_id"], debit_entry=made["credit_entry"])
+        assert found() == {"transaction_accounts": 1, "transaction_differs": 1}
+
+    def test_with_a_status_that_there_is_not(self, books: Ledger) -> None:
+        change("transactions", transaction(books.alice, 2)["_id"], status="LOST")
+        assert found() == {"transaction_status": 1}
+
+    def test_whose_amount_is_no_integer(self, books: Ledger) -> None:
+        change("transactions", transaction(books.alice, 2)["_id"], amount_minor=10_000.0)
+        assert found() == {"malformed": 1}
+
+
+class TestATamperedAccount:
+    def test_with_another_balance(self, books: Ledger) -> None:
+        change("accounts", books.alice, balance_minor=Int64(82_501))
+        report = verify()
+        assert dict(report.counts) == {"sum_not_zero": 1, "account_balance": 1}
+        assert [(finding.code, finding.subject, finding.message) for finding in report.findings] == [
+            (Code.SUM_NOT_ZERO, "INR", "3 balances of INR sum to 1, not 0"),
+            (Code.ACCOUNT_BALANCE, books.alice, "balance is 82501, its 4 entries make 82500"),
+        ]
+
+    def test_with_another_chain_head(self, books: Ledger) -> None:
+        change("accounts", books.alice, chain_head="f" * 64)
+        assert found() == {"account_chain_head": 1}
+
+    def test_that_counts_an_entry_more(self, books: Ledger) -> None:
+        change("accounts", books.alice, sequence=Int64(5))
+        assert found() == {"account_sequence": 1}
+
+    def test_that_counts_an_entry_less(self, books: Ledger) -> None:
+        change("accounts", books.alice, sequence=Int64(3))
+        assert found() == {"account_sequence": 1, "account_balance": 1, "account_chain_head": 1}
+
+    def test_with_another_currency(self, books: Ledger) -> None:
+        change("accounts", books.alice, currency="USD")
+        assert found() == {"entry_currency": 4, "sum_not_zero": 2}
+
+    def test_that_was_deleted(self, books: Ledger) -> None:
+        database().accounts.delete_one({"_id": books.bob})
+        assert found() == {"account_unknown": 1, "sum_not_zero": 1}
+
+    def test_that_was_added_with_money_in_it(self, books: Ledger) -> None:
+        document = database().accounts.find_one({"_id": books.bob})
+        fresh = {"_id": ObjectId(), "balance_minor": Int64(5), "sequence": Int64(0), "chain_head": "0" * 64}
+        insert("accounts", document | fresh)
+        assert found() == {"account_balance": 1, "sum_not_zero": 1}
+
+    def test_whose_balance_became_a_double(self, books: Ledger) -> None:
+        change("accounts", books.alice, balance_minor=82_500.0)
+        assert found() == {"malformed": 1}
+
+    @pytest.mark.parametrize("odd", [5, "alice", None, True])
+    def test_whose_id_is_no_id(self, books: Ledger, odd: Any) -> None:
+        document = database().accounts.find_one({"_id": books.bob})
+        empty = {"balance_minor": Int64(0), "sequence": Int64(0), "chain_head": "0" * 64}
+        insert("accounts", document | empty | {"_id": odd})
+        assert found() == {"malformed": 1}
+
+    @pytest.mark.parametrize("still_may", [True, False])
+    def test_that_was_let_below_zero(self, books: Ledger, still_may: bool) -> None:
+        change("accounts", books.alice, may_overdraw=True)
+        books.pay(900)
+        if not still_may:
+            change("accounts", books.alice, may_overdraw=False)
+        assert found() == {"below_zero": 1}
+
+
+class TestMoneyFromNowhere:
+    def test_is_found_even_when_account_entry_and_transaction_agree(self, books: Ledger) -> None:
+        made = transaction(books.bob, 3)
+        forged = chained(books.bob, transaction=ObjectId())
+        amount = {"amount_minor": forged["amount_minor"], "debit_entry": ObjectId(), "credit_entry": forged["_id"]}
+        insert("transactions", made | amount | {"_id": forged["transaction"], "idempotency_key": "forged"})
+        insert("entries", forged)
+        change(
+            "accounts",
+            books.bob,
+            balance_minor=forged["balance_after_minor"],
+            sequence=forged["sequence"],
+            chain_head=forged["hash"],
+        )
+        assert found() == {"sum_not_zero": 1, "entry_missing": 1}
+
+
+class TestTheUniqueIndexes:
+    @pytest.mark.parametrize(("collection", "name"), [("transactions", "one_per_key"), ("entries", "one_per_sequence")])
+    @pytest.mark.parametrize("instead", [None, {}, {"unique": True, "partialFilterExpression": {"currency": "INR"}}])
+    def test_are_missed_when_dropped_or_weakened(
+        self, books: Ledger, collection: str, name: str, instead: dict[str, Any] | None
+    ) -> None:
+        keys = database()[collection].index_information()[name]["key"]
+        database()[collection].drop_index(name)
+        try:
+            if instead is not None:
+                database()[collection].create_index(keys, name=name, **instead)
+            report = verify()
+        finally:
+            if instead is not None:
+                database()[collection].drop_index(name)
+            database()[collection].create_index(keys, name=name, unique=True)
+        assert [(f.code, f.subject) for f in report.findings] == [(Code.INDEX_MISSING, f"{collection}.{name}")]
+
+    def test_once_gone_let_a_number_come_twice_which_is_found(self, books: Ledger) -> None:
+        keys = database().entries.index_information()["one_per_sequence"]["key"]
+        database().entries.drop_index("one_per_sequence")
+        try:
+            insert("entries", entry(books.alice, 2) | {"_id": ObjectId()})
+            assert found() == {"index_missing": 1, "entry_sequence": 1, "transaction_differs": 1}
+        finally:
+            database().entries.delete_many({})
+            database().entries.create_index(keys, name="one_per_sequence", unique=True)
+
+
+class TestOneAccount:
+    def test_is_verified_by_itself(self, books: Ledger) -> None:
+        report = verify(account=books.bob)
+        assert report.whole
+        assert (report.accounts, report.transactions, report.entries) == (1, 3, 3)
+        assert extent(books.bob) == 6
+
+    def test_tells_nothing_of_what_is_wrong_with_another(self, books: Ledger) -> None:
+        change("accounts", books.alice, chain_head="f" * 64)
+        assert verify(account=books.bob).whole
+        assert dict(verify(account=books.alice).counts) == {"account_chain_head": 1}
+
+    def test_misses_the_other_side_of_its_transactions(self, books: Ledger) -> None:
+        database().entries.delete_one({"account": books.alice, "sequence": 4})
+        assert dict(verify(account=books.bob).counts) == {"entry_missing": 1}
+
+    def test_that_there_is_not_is_refused(self) -> None:
+        with pytest.raises(AccountNotFound):
+            verify(account=ObjectId())
+
+
+class TestManyFindings:
+    def test_are_all_counted_and_only_the_first_kept(self, books: Ledger) -> None:
+        database().transactions.delete_many({})
+        report = verify(keep=3)
+        assert len(report.findings) == 3
+        assert dict(report.counts) == {"transaction_missing": 8}
+
+
+class TestBesideLiveTraffic:
+    def test_transfers_between_any_two_reads_are_no_findings(
+        self, books: Ledger, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each batch that is read is followed by transfers, on accounts that are before, in and after it."""
+        monkeypatch.setattr(verification, "ACCOUNTS_AT_ONCE", 2)
+        monkeypatch.setattr(verification, "DOCUMENTS_AT_ONCE", 2)
+        turns = iter(range(20))
+
+        def meanwhile(documents: int) -> None:
+            if next(turns, None) is not None:
+                books.pay(1)
+                fresh = open_account(user_id=books.alice_owner).pk
+                ledger.post(Transfer(books.alice_owner, books.alice, fresh, Decimal(2), uuid4().hex))
+
+        report = verify(progress=meanwhile)
+        assert report.findings == []
+        assert next(turns, None) is None
+        assert verify().whole
+
+    def test_an_account_opened_in_a_range_already_read_is_no_finding(
+        self, books: Ledger, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Ids are made by many machines: one made now may sort before those that are there."""
+        monkeypatch.setattr(verification, "DOCUMENTS_AT_ONCE", 2)
+        low = ObjectId("0" * 23 + "7")
+        document = database().accounts.find_one({"_id": books.bob})
+        empty = {"balance_minor": Int64(0), "sequence": Int64(0), "chain_head": "0" * 64}
+        read_account = verification._Verifier._account_batches
+
+        def then_open(verifier: Any) -> Any:
+            for batch in read_account(verifier):
+                if not database().accounts.find_one({"_id": low}):
+                    insert("accounts", document | empty | {"_id": low})
+                    for _ in range(5):
+                        ledger.post(Transfer(books.alice_owner, books.alice, low, Decimal(1), uuid4().hex))
+                yield batch
+
+        monkeypatch.setattr(verification._Verifier, "_account_batches", then_open)
+        report = verify()
+        assert report.findings == []
+        assert (report.accounts, report.entries) == (4, 18)
+
+    def test_threads_that_post_all_the_time_cause_no_findings(
+        self, books: Ledger, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(verification, "ACCOUNTS_AT_ONCE", 5)
+        monkeypatch.setattr(verification, "DOCUMENTS_AT_ONCE", 10)
+        done = threading.Event()
+        posted = [0, 0, 0]
+
+        def keep_posting(worker: int) -> None:
+            while not done.is_set():
+                fresh = open_account(user_id=books.alice_owner).pk
+                for payee in (books.bob, fresh):
+                    ledger.post(Transfer(books.alice_owner, books.alice, payee, Decimal("0.01"), uuid4().hex))
+                    posted[worker] += 1
+
+        threads = [threading.Thread(target=keep_posting, args=(worker,)) for worker in range(3)]
+        for thread in threads:
+            thread.start()
+        try:
+            reports = [verify() for _ in range(4)]
+        finally:
+            done.set()
+            for thread in threads:
+                thread.join()
+        assert [report.findings for report in reports] == [[]] * 4
+        assert min(posted) > 0
+        assert reports[-1].entries > reports[0].entries
+        last = verify()
+        assert last.whole
+        assert last.entries == 8 + 2 * sum(posted)
+
+    def test_tampering_is_found_while_they_post(self, books: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(verification, "DOCUMENTS_AT_ONCE", 2)
+        change("entries", entry(books.alice, 2)["_id"], amount_minor=1)
+        report = verify(progress=lambda documents: books.pay(1))
+        assert dict(report.counts) == {"entry_hash": 1, "entry_balance": 1, "transaction_differs": 1}
