@@ -1,0 +1,132 @@
+"""/healthz says that the process lives, /readyz what it can reach: 503 only when money cannot move."""
+
+import socket
+
+import pymongo
+import pytest
+from django.core.cache import cache
+from django.utils import timezone
+
+from ledger_project.embedded import Mongo
+from ledger_project.health import WORKER_SILENCE_SECONDS
+from ledger_project.mongo import database
+from ledger_project.settings.base import redis_cache
+from users.tasks import WORKERS_SEEN
+
+ALL_WELL = {"mongodb": "ok", "migrations": "ok", "redis": "ok", "workers": "ok"}
+
+
+@pytest.fixture
+def client(client_of):
+    return client_of()
+
+
+@pytest.fixture(autouse=True)
+def workers_are_seen():
+    cache.set(WORKERS_SEEN, timezone.now().timestamp(), timeout=None)
+    yield
+    cache.clear()
+
+
+@pytest.fixture
+def no_redis(settings):
+    """A cache that points to a port where nobody listens."""
+    seen = settings.CACHES
+    with socket.socket() as taken:  # bound and not listening: nobody else gets it meanwhile
+        taken.bind(("127.0.0.1", 0))
+        settings.CACHES = redis_cache(f"redis://127.0.0.1:{taken.getsockname()[1]}/0")
+        yield
+        settings.CACHES = seen
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/healthz/"])
+def test_the_process_lives(client, path):
+    response = client.get(path)
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+    assert response["Content-Type"] == "application/json"
+
+
+@pytest.mark.parametrize("path", ["/readyz", "/readyz/"])
+def test_all_is_well(client, path):
+    response = client.get(path)
+    assert (response.status_code, response.json()) == (200, {"status": "ok", "checks": ALL_WELL})
+
+
+def test_without_redis_the_ledger_is_degraded_and_still_moves_money(client, no_redis, new_user, new_account, client_of):
+    response = client.get("/readyz")
+    assert response.status_code == 200
+    assert response.json()["status"] == "degraded"
+    assert response.json()["checks"] == ALL_WELL | {
+        "redis": "down: ConnectionError",
+        "workers": "down: ConnectionError",
+    }
+    payer, payee = new_account(new_user(), funds=1), new_account(new_user())
+    body = {"fromAccount": str(payer.pk), "toAccount": str(payee.pk), "amount": 1, "idempotencyKey": "k"}
+    assert client_of(payer.user).post("/api/transactions", body).status_code == 201
+
+
+def test_workers_that_were_never_seen_degrade_it(client):
+    cache.delete(WORKERS_SEEN)
+    response = client.get("/readyz")
+    assert (response.status_code, response.json()["status"]) == (200, "degraded")
+    assert response.json()["checks"] == ALL_WELL | {"workers": "down: none seen"}
+
+
+def test_workers_that_have_been_silent_for_long_degrade_it(client):
+    cache.set(WORKERS_SEEN, timezone.now().timestamp() - WORKER_SILENCE_SECONDS - 5, timeout=None)
+    response = client.get("/readyz")
+    assert (response.status_code, response.json()["status"]) == (200, "degraded")
+    assert response.json()["checks"]["workers"].startswith("down: silent for 6")
+
+
+def test_workers_that_were_heard_of_lately_are_well(client):
+    cache.set(WORKERS_SEEN, timezone.now().timestamp() - WORKER_SILENCE_SECONDS + 5, timeout=None)
+    assert client.get("/readyz").json()["status"] == "ok"
+
+
+def test_a_missing_migration_makes_it_unavailable(client):
+    applied = database()["django_migrations"]
+    row = applied.find_one_and_delete({"app": "transactions", "name": "0002_rules"})
+    try:
+        response = client.get("/readyz")
+    finally:
+        applied.insert_one(row)
+    assert response.status_code == 503
+    assert response.json() == {
+        "status": "unavailable",
+        "checks": ALL_WELL | {"migrations": "down: not applied"},
+    }
+
+
+def test_a_mongodb_that_fails_makes_it_unavailable_and_names_no_secrets(client, monkeypatch):
+    def away():
+        raise pymongo.errors.ServerSelectionTimeoutError("mongodb://user:swordfish@mongo-7.internal refused")
+
+    monkeypatch.setattr("ledger_project.health.is_writable_primary", away)
+    response = client.get("/readyz")
+    assert response.status_code == 503
+    assert response.json()["checks"]["mongodb"] == "down: ServerSelectionTimeoutError"
+    assert b"swordfish" not in response.content
+    assert client.get("/healthz").status_code == 200
+
+
+def test_a_mongodb_without_a_primary_makes_it_unavailable(client, monkeypatch, tmp_path):
+    """A replica set of its own for this test, whose only member steps down: it answers, but takes no writes."""
+    with Mongo(tmp_path, test=True) as server:
+        address = f"mongodb://127.0.0.1:{server.port}/?directConnection=true"
+        with pymongo.MongoClient(address, serverSelectionTimeoutMS=2000) as mongo, monkeypatch.context() as patch:
+            patch.setattr("ledger_project.mongo.database", lambda: mongo["ledger"])
+            assert client.get("/readyz").json()["checks"]["mongodb"] == "ok"
+            mongo.admin.command("replSetStepDown", 60, force=True)
+
+            response = client.get("/readyz")
+
+    assert response.status_code == 503
+    assert response.json()["status"] == "unavailable"
+    assert response.json()["checks"]["mongodb"] == "down: no writable primary"
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_no_token_is_asked_for_and_none_is_looked_at(client, path):
+    client.credentials(HTTP_AUTHORIZATION="Bearer nonsense")
+    assert client.get(path).status_code == 200
