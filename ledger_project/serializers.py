@@ -80,6 +80,10 @@ class RequestSerializer(serializers.Serializer):
                 error.message = cls.missing_message
             raise
 
+    def validate_empty_values(self, data: Any) -> tuple[bool, Any]:
+        """`null` is not left to DRF, which lists no fields for it: it is no JSON object either, and is told so below."""
+        return (False, data) if data is None else super().validate_empty_values(data)
+
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         """As DRF does; a body that is no JSON object is an error of the whole."""
         if not isinstance(data, Mapping):
