@@ -81,7 +81,7 @@ class RequestSerializer(serializers.Serializer):
             raise
 
     def validate_empty_values(self, data: Any) -> tuple[bool, Any]:
-        """`null` is not left to DRF, which lists no fields for it: it is no JSON object either, and is told so below."""
+        """`null` is not left to DRF, which lists no field for it: it is no JSON object either, and is told so below."""
         return (False, data) if data is None else super().validate_empty_values(data)
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
