@@ -138,7 +138,8 @@ def fail_command() -> Iterator[Callable[..., None]]:
     from pymongo import MongoClient
 
     app_name = settings.DATABASES["default"]["OPTIONS"]["appname"]
-    with MongoClient(os.environ["MONGODB_URI"], appname="ledger-faults") as client, ExitStack() as stack:
+    client: MongoClient[dict[str, Any]] = MongoClient(os.environ["MONGODB_URI"], appname="ledger-faults")
+    with client, ExitStack() as stack:
         turn = stack.enter_context((Path(os.environ["LEDGER_TEST_DIR"]) / "fail-point").open("w"))
         fcntl.flock(turn, fcntl.LOCK_EX)
 

@@ -1,7 +1,7 @@
-"""Accounts: what holds money. The balance is written by transactions/ledger.py only, with the entries that explain it."""
+"""Accounts: what holds money. Only transactions/ledger.py writes a balance, with the entries that explain it."""
 
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Any
 
 from django.conf import settings
 from django.db import models
@@ -9,7 +9,9 @@ from django.utils import timezone
 
 from ledger_project.money import to_major
 
-MONEY_FIELDS = frozenset({"balance_minor", "sequence", "chain_head", "may_overdraw", "currency", "kind", "user", "user_id"})
+MONEY_FIELDS = frozenset(
+    {"balance_minor", "sequence", "chain_head", "may_overdraw", "currency", "kind", "user", "user_id"}
+)
 # The chain of an account that has no entry yet starts here.
 GENESIS = "0" * 64
 
@@ -37,15 +39,15 @@ class AccountQuerySet(models.QuerySet["Account"]):
         """What every save of an existing row ends in; the same refusal."""
         if MONEY_FIELDS & {field.name for field, _, _ in values}:
             raise MoneyIsPosted("save an existing account with update_fields that hold no money")
-        return super()._update(values)
+        return super()._update(values)  # type: ignore[misc]
 
     def _insert(self, objs: Any, *args: Any, **kwargs: Any) -> Any:
         """What every save of a new row ends in; refuses one with money in it: it would come from nowhere."""
         if any(account.balance_minor or account.sequence or account.chain_head != GENESIS for account in objs):
             raise MoneyIsPosted("an account opens empty: post a transaction to put money in it")
-        return super()._insert(objs, *args, **kwargs)
+        return super()._insert(objs, *args, **kwargs)  # type: ignore[misc]
 
-    _update.queryset_only = _insert.queryset_only = False
+    _update.queryset_only = _insert.queryset_only = False  # type: ignore[attr-defined]
 
 
 class Account(models.Model):
@@ -66,7 +68,7 @@ class Account(models.Model):
     kind = models.CharField(max_length=10, choices=Kind, default=Kind.CUSTOMER)
     status = models.CharField(max_length=10, choices=Status, default=Status.ACTIVE)
     currency = models.CharField(max_length=3)
-    may_overdraw = models.BooleanField(default=False, help_text="An equity account goes below zero: money starts there.")
+    may_overdraw = models.BooleanField(default=False, help_text="An equity account goes below zero.")
     balance_minor = models.BigIntegerField(default=0)
     sequence = models.BigIntegerField(default=0, help_text="The number of its entries.")
     chain_head = models.CharField(max_length=64, default=GENESIS, help_text="The hash of its last entry.")

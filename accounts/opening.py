@@ -1,4 +1,4 @@
-"""Opening accounts and changing their status: the business actions of this app."""
+"""Opening accounts, finding one's own, changing their status: the business actions of this app."""
 
 from http import HTTPStatus
 
@@ -22,11 +22,10 @@ class AccountNotFound(LedgerError):
 
 
 class StatusRefused(LedgerError):
-    """The account cannot go to that status: it is closed, or it still holds money."""
+    """The account cannot go to that status: it is closed for good, or it still holds money."""
 
     status = HTTPStatus.CONFLICT
     code = "status_refused"
-    message = "The account cannot be given that status"
 
 
 def open_account(*, user_id: ObjectId, currency: str | None = None, name: str = "") -> Account:
@@ -54,6 +53,23 @@ def ensure_system_account(*, user_id: ObjectId, currency: str, kind: Account.Kin
     return from_document(Account, found)
 
 
+def account_of(user_id: ObjectId, account_id: ObjectId) -> Account:
+    """The user's account with this id. Raises AccountNotFound."""
+    document = _accounts().find_one({"_id": account_id, "user": user_id})
+    if document is None:
+        raise AccountNotFound
+    return from_document(Account, document)
+
+
+def accounts_of(user_id: ObjectId, *, limit: int, after: ObjectId | None = None) -> list[Account]:
+    """Up to `limit` accounts of the user, oldest first, behind the one with the id `after`.
+
+    A plain find: the ORM's order_by sorts in memory what the index has in order.
+    """
+    conditions: Document = {"user": user_id} | ({"_id": {"$gt": after}} if after else {})
+    return [from_document(Account, found) for found in _accounts().find(conditions).sort("_id", 1).limit(limit)]
+
+
 def set_status(*, account_id: ObjectId, status: Account.Status) -> Account:
     """Freeze, unfreeze or close an account; for staff. Raises AccountNotFound, StatusRefused.
 
@@ -70,9 +86,12 @@ def set_status(*, account_id: ObjectId, status: Account.Status) -> Account:
     )
     if found is not None:
         return from_document(Account, found)
-    if not Account.objects.filter(pk=account_id).exists():
+    present = _accounts().find_one({"_id": account_id})
+    if present is None:
         raise AccountNotFound
-    raise StatusRefused
+    if present["status"] == Account.Status.CLOSED:
+        raise StatusRefused("The account is closed, and that is final")
+    raise StatusRefused("The account still holds money: only an empty one can be closed")
 
 
 def _new(user_id: ObjectId, currency: str, name: str, kind: Account.Kind) -> Document:

@@ -3,7 +3,7 @@
 from rest_framework import serializers
 
 from accounts.models import Account
-from ledger_project.paging import PageQuery
+from ledger_project.paging import CURSOR_HELP, PageQuery
 from ledger_project.serializers import AnswerSerializer, MoneyField, ObjectIdField, RequestSerializer, TimestampField
 
 
@@ -18,7 +18,7 @@ class AccountListQuery(PageQuery):
     """`?limit=&cursor=`; without a limit up to 1,000, for the seed's clients know no pages."""
 
     limit = serializers.IntegerField(min_value=1, max_value=1000, default=1000)
-    cursor = ObjectIdField(required=False)
+    cursor = ObjectIdField(required=False, help_text=CURSOR_HELP)
 
 
 class AccountAnswer(AnswerSerializer):

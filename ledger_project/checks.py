@@ -1,5 +1,6 @@
 """System checks of our own: what must hold before money is moved."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.core.checks import CheckMessage, Error, Tags, register
@@ -9,7 +10,7 @@ from ledger_project.mongo import is_replica_set
 
 
 @register(Tags.database)
-def mongodb_has_transactions(databases: list[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+def mongodb_has_transactions(*, databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
     """A standalone mongod has no transactions: a transfer would be written by halves."""
     if not databases:
         return []

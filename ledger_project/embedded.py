@@ -29,7 +29,7 @@ STOP_SECONDS = 15
 PR_SET_PDEATHSIG = 1
 
 
-class DidNotStart(Exception):  # noqa: N818  (a state, and the message a sentence)
+class DidNotStart(Exception):
     """A server could not be started; the message says which, why, and where its log is."""
 
 
@@ -154,7 +154,10 @@ class Mongo(_Server):
 
     def answers(self) -> bool:
         """Whether it is a primary; the first time, and after its port changed, it is told that it is the set."""
-        with pymongo.MongoClient("127.0.0.1", self.port, directConnection=True, serverSelectionTimeoutMS=500) as client:
+        client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(
+            "127.0.0.1", self.port, directConnection=True, serverSelectionTimeoutMS=500
+        )
+        with client:
             try:
                 hello = client.admin.command("hello")
                 if not hello.get("isWritablePrimary"):

@@ -27,7 +27,7 @@ class Unavailable(LedgerError):
     code = "unavailable"
     message = "The ledger cannot be reached right now. Repeat the same request in a moment."
     retryable = True
-    retry_after_seconds = 1
+    retry_after_seconds: int | None = 1
 
 
 class InternalError(LedgerError):

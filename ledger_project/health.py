@@ -6,24 +6,37 @@ from collections.abc import Callable
 from django.core.cache import cache
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
+from rest_framework.request import Request
 
 from ledger_project import jsonio
 from ledger_project.mongo import is_writable_primary
+from ledger_project.public import PublicPage
 from users.tasks import WORKERS_SEEN
 
 WORKER_SILENCE_SECONDS = 60
 
 
-def healthz(request: HttpRequest) -> HttpResponse:
-    """The process answers. Touches nothing else."""
-    return _json({"status": "ok"}, 200)
+class Liveness(PublicPage):
+    """/healthz."""
+
+    def get(self, request: Request) -> HttpResponse:
+        """The process answers. Touches nothing else."""
+        return _json({"status": "ok"}, 200)
 
 
-def readyz(request: HttpRequest) -> HttpResponse:
-    """The state of each part. 503 when money cannot move: MongoDB has no writable primary, or migrations are missing.
+class Readiness(PublicPage):
+    """/readyz."""
 
-    Redis and the workers may be lost without harm to the money (e-mail waits in the outbox): then "degraded", still 200.
+    def get(self, request: Request) -> HttpResponse:
+        """The state of each part, and what follows from it."""
+        return _json(*readiness())
+
+
+def readiness() -> tuple[dict, int]:
+    """Each part's state; 503 when money cannot move: MongoDB has no writable primary, or migrations are missing.
+
+    Redis and workers may be lost without harm to the money (e-mail waits in the outbox): then "degraded", still 200.
     """
     needed = {"mongodb": _state(_mongodb), "migrations": _state(_migrations)}
     helpful = {"redis": _state(_redis), "workers": _state(_workers)}
@@ -31,13 +44,13 @@ def readyz(request: HttpRequest) -> HttpResponse:
         status = "unavailable"
     else:
         status = "ok" if all(state == "ok" for state in helpful.values()) else "degraded"
-    return _json({"status": status, "checks": needed | helpful}, 503 if status == "unavailable" else 200)
+    return {"status": status, "checks": needed | helpful}, 503 if status == "unavailable" else 200
 
 
 def _state(check: Callable[[], str]) -> str:
     try:
         return check()
-    except Exception as error:  # a health check reports every failure as a state, by its name only
+    except Exception as error:  # noqa: BLE001  (a health check reports every failure as a state, by its name only)
         return f"down: {type(error).__name__}"
 
 

@@ -1,6 +1,7 @@
 """JSON in and out for money: numbers are read as Decimal and printed digit for digit, never through a binary float."""
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import IO, Any
@@ -13,7 +14,7 @@ from rest_framework.exceptions import APIException, ParseError
 
 
 def dumps(value: Any) -> bytes:
-    """Encode `value`; Decimal as an exact JSON number, ObjectId as 24 hex digits, datetimes as UTC milliseconds with Z."""
+    """Encode `value`: Decimal as an exact number, ObjectId as 24 hex digits, a datetime as UTC milliseconds with Z."""
     return orjson.dumps(value, default=_encode, option=orjson.OPT_PASSTHROUGH_DATETIME)
 
 
@@ -53,11 +54,13 @@ class PayloadTooLarge(APIException):
 
 
 class JSONParser(parsers.BaseParser):
-    """Read application/json with Decimal numbers; refuse NaN, Infinity, repeated names and anything that is not UTF-8."""
+    """Read application/json, numbers as Decimal; refuse NaN, Infinity, repeated names, and what is not UTF-8."""
 
     media_type = "application/json"
 
-    def parse(self, stream: IO[bytes], media_type: str | None = None, parser_context: dict | None = None) -> Any:
+    def parse(
+        self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Any:
         """Return the decoded body.
 
         Raises ParseError for what is not JSON, PayloadTooLarge past MAX_REQUEST_BYTES.
@@ -94,6 +97,8 @@ class JSONRenderer(renderers.BaseRenderer):
     format = "json"
     charset = None
 
-    def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: dict | None = None) -> bytes:
+    def render(
+        self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None
+    ) -> bytes:
         """Encode `data`; nothing for an empty answer."""
         return b"" if data is None else dumps(data)

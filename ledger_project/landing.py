@@ -6,27 +6,14 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from ledger_project import openapi
+from ledger_project.public import PublicPage
 
 YAML, JSON = "application/yaml", "application/json"
 # Newer name first; Accept's */* gets the first of all.
 SCHEMA_TYPES = [YAML, "application/vnd.oai.openapi", JSON, "application/vnd.oai.openapi+json"]
-
-
-class PublicPage(APIView):
-    """A page without a log-in. It is not part of the API, but what goes wrong here is answered as problem+json, too."""
-
-    authentication_classes = ()
-    permission_classes = (AllowAny,)
-    schema = None
-
-    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
-        """The JSON renderer writes problems only: whatever the client accepts, a page is not refused for it."""
-        return super().perform_content_negotiation(request, force=True)
 
 
 class SchemaPage(PublicPage):

@@ -40,7 +40,7 @@ class UnknownCurrency(LedgerError):
 
 @cache
 def decimals(currency: str) -> int:
-    """How many decimals `currency` has. Raises UnknownCurrency (also for gold, testing codes: they have no minor unit)."""
+    """How many decimals `currency` has. Raises UnknownCurrency (also for gold: it has no minor unit)."""
     try:
         exponent = Currency(currency).exponent
     except ValueError:

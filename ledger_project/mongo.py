@@ -12,7 +12,8 @@ import pymongo
 from bson.codec_options import CodecOptions
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DatabaseError, connection
+from django.db import DatabaseError
+from django.db import connection as django_connection
 from django.db.models import Model
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
@@ -38,9 +39,9 @@ class Unit:
     def __init__(self, session: ClientSession) -> None:
         self.session = session
         self.database = database()
-        self._after_commit: list[Callable[[], None]] = []
+        self._after_commit: list[Callable[[], object]] = []
 
-    def after_commit(self, callback: Callable[[], None]) -> None:
+    def after_commit(self, callback: Callable[[], object]) -> None:
         """Call `callback` once the unit is durable. Its failure is logged and reaches nobody: the money has moved."""
         self._after_commit.append(callback)
 
@@ -53,12 +54,17 @@ class Unit:
                 logger.exception("an after-commit callback failed")
 
 
+def connection() -> Any:
+    """Django's default connection. It has more than Django's type says: MongoDB's client, database and session."""
+    return django_connection
+
+
 def database() -> Database[Document]:
     """The database of Django's default connection, on the client that all threads of this process share.
 
     Times come back with their zone (UTC), as the rest of the code has them.
     """
-    return connection.database.with_options(TIMES_WITH_ZONE)
+    return connection().database.with_options(TIMES_WITH_ZONE)
 
 
 def run_transaction(work: Callable[[Unit], Result], *, timeout_seconds: float | None = None) -> Result:
@@ -94,7 +100,7 @@ def run_transaction(work: Callable[[Unit], Result], *, timeout_seconds: float | 
 @contextmanager
 def _orm_joins(session: ClientSession) -> Iterator[None]:
     """Have the ORM use `session`; give back PyMongo's error where the ORM wrapped one: its labels say what to retry."""
-    connection.session = session
+    connection().session = session
     try:
         yield
     except DatabaseError as wrapped:
@@ -102,13 +108,13 @@ def _orm_joins(session: ClientSession) -> Iterator[None]:
             raise wrapped.__cause__ from None
         raise
     finally:
-        connection.session = None
+        connection().session = None
 
 
 def from_document(model: type[M], document: Document) -> M:
     """A `model` instance of a raw `document`; fields that the document lacks are deferred."""
     present = [field for field in model._meta.concrete_fields if field.column in document]
-    return model.from_db("default", [f.attname for f in present], [document[f.column] for f in present])
+    return model.from_db("default", [f.attname for f in present], [document[str(f.column)] for f in present])
 
 
 def is_passing(error: PyMongoError) -> bool:

@@ -15,16 +15,14 @@ Row = TypeVar("Row")
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
+CURSOR_HELP = "The nextCursor of the page before; leave it out for the first page."
 
 
 class PageQuery(RequestSerializer):
-    """`?limit=&cursor=` of a list."""
+    """`?limit=` of a list; subclasses add `cursor`, the nextCursor of the page before, in a type of their own."""
 
     limit = serializers.IntegerField(
         min_value=1, max_value=MAX_LIMIT, default=DEFAULT_LIMIT, help_text=f"Rows a page, {DEFAULT_LIMIT} by default."
-    )
-    cursor = serializers.CharField(
-        max_length=64, required=False, help_text="The nextCursor of the page before; leave it out for the first page."
     )
 
 

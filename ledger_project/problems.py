@@ -8,6 +8,7 @@ from typing import Any
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
 from pymongo.errors import PyMongoError
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -77,9 +78,9 @@ def _from_api_exception(raised: exceptions.APIException) -> tuple[LedgerError, N
     headers = {}
     if auth_header := getattr(raised, "auth_header", None):
         headers["WWW-Authenticate"] = auth_header
-    detail = raised.detail
+    detail: Any = raised.detail
     if isinstance(detail, dict):  # simplejwt wraps its messages
-        detail = detail.get("detail", raised.default_detail)
+        detail = detail.get("detail") or raised.default_detail
     code = getattr(detail, "code", raised.default_code)
     error = _named(HTTPStatus(raised.status_code), str(code), str(detail))
     if wait := getattr(raised, "wait", None):
@@ -113,7 +114,9 @@ def _field_errors(raised: exceptions.ValidationError) -> list[dict]:
 
 
 def problem_response(request: HttpRequest, error: LedgerError) -> HttpResponse:
-    """The same answer for requests that never reach a DRF view (unknown path, bad host, crash in a middleware)."""
+    """The same answer for requests that never reach a DRF view; a page for staff, who read it in a browser."""
+    if request.path.startswith("/admin/"):
+        return render(request, "problem.html", problem(error), status=error.status)
     return HttpResponse(jsonio.dumps(problem(error)), status=error.status, content_type=PROBLEM_JSON)
 
 

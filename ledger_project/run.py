@@ -86,8 +86,10 @@ def _prepare(directory: Path) -> dict[str, tuple[str, str]]:
 
     django.setup()
     from django.core.management import CommandError, call_command
-    from django.db import DatabaseError, connection
+    from django.db import DatabaseError
     from pymongo.errors import PyMongoError
+
+    from ledger_project.mongo import connection
 
     logins = {"system": _login(directory, "SYSTEM_USER"), "staff": _login(directory, "STAFF")}
     try:
@@ -100,7 +102,7 @@ def _prepare(directory: Path) -> dict[str, tuple[str, str]]:
             _make_true(email, password)
     except (CommandError, DatabaseError, PyMongoError) as error:
         raise DidNotStart(f"the database could not be prepared: {error}") from error
-    connection.close_pool()
+    connection().close_pool()
     return logins
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from bson import ObjectId
 from drf_spectacular.types import OpenApiTypes
@@ -12,7 +12,7 @@ from rest_framework import serializers
 
 from ledger_project import jsonio
 
-Serializer = TypeVar("Serializer", bound=serializers.Serializer)
+S = TypeVar("S", bound=serializers.Serializer)
 
 MISSING = {"required", "null", "blank"}
 
@@ -56,6 +56,14 @@ class TimestampField(serializers.Field):
         return jsonio.timestamp(value)
 
 
+class FieldsMissing(serializers.ValidationError):
+    """Required fields are missing; `message` is the one sentence for all of them."""
+
+    def __init__(self, detail: dict[str, Any], message: str) -> None:
+        super().__init__(detail)
+        self.message = message
+
+
 class AnswerSerializer(serializers.Serializer):
     """An answer's shape: `of(value)` is its JSON."""
 
@@ -76,8 +84,9 @@ class RequestSerializer(serializers.Serializer):
         try:
             return _shared(cls).run_validation(data)
         except serializers.ValidationError as error:
-            if cls.missing_message and any(map(_is_missing, error.detail.values())):
-                error.message = cls.missing_message
+            fields = cast("dict[str, Any]", error.detail)
+            if cls.missing_message and any(map(_is_missing, fields.values())):
+                raise FieldsMissing(fields, cls.missing_message) from None
             raise
 
     def validate_empty_values(self, data: Any) -> tuple[bool, Any]:
@@ -96,6 +105,6 @@ def _is_missing(detail: Any) -> bool:
 
 
 @cache
-def _shared(cls: type[Serializer]) -> Serializer:
+def _shared(cls: type[S]) -> S:
     """One instance of a serializer for all requests. A new one copies every field, which costs more than the work."""
     return cls()

@@ -4,18 +4,18 @@ from django.contrib import admin
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
-from ledger_project.health import healthz, readyz
+from ledger_project.health import Liveness, Readiness
 from ledger_project.landing import DocsPage, LandingPage, SchemaPage
 
 urlpatterns = [
     path("", LandingPage.as_view(), name="landing"),
-    path("api/", include("users.urls")),
+    path("api/", include("transactions.urls")),  # first, for it is what is asked for most
     path("api/", include("accounts.urls")),
-    path("api/", include("transactions.urls")),
+    path("api/", include("users.urls")),
     re_path(r"^api/schema/?$", SchemaPage.as_view(), name="schema"),
     re_path(r"^api/docs/?$", DocsPage.as_view(), name="docs"),
-    re_path(r"^healthz/?$", healthz),
-    re_path(r"^readyz/?$", readyz),
+    re_path(r"^healthz/?$", Liveness.as_view()),
+    re_path(r"^readyz/?$", Readiness.as_view()),
     path("admin", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
 ]

@@ -63,11 +63,10 @@ def transaction(transaction_id: ObjectId, *, party: ObjectId) -> Transaction | N
     both = _rows(Entry).find({"_id": {"$in": [found.debit_entry, found.credit_entry]}})
     by_id = {entry["_id"]: from_document(Entry, entry) for entry in both}
     found.entries = [by_id[found.debit_entry], by_id[found.credit_entry]]
-    own = set(
-        Account.objects.filter(pk__in=[e.account_id for e in found.entries], user=party).values_list("pk", flat=True)
-    )
-    for entry in found.entries:
-        entry.is_own = entry.account_id in own
+    sides = (document["from_account"], document["to_account"])
+    own = {account.pk for account in Account.objects.filter(pk__in=sides, user=party)}
+    for entry, account_id in zip(found.entries, sides, strict=True):
+        entry.is_own = account_id in own
     return found
 
 
@@ -87,7 +86,7 @@ def _first_id(timestamp: float) -> ObjectId:
 
 
 def _amount_between(low: Decimal | None, high: Decimal | None) -> list[Document]:
-    """One condition for each number of decimals that currencies have, for it decides what `low` and `high` are in minor units."""
+    """One condition for each number of decimals that a currency can have: it decides what is `low` in minor units."""
     return [
         {"currency": {"$in": codes}, "amount_minor": minor_range(low, high, places)}
         for places, codes in currencies_by_decimals().items()

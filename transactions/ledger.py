@@ -4,7 +4,7 @@ The only module that writes accounts' balances, transactions and entries.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -144,11 +144,14 @@ def _load(unit: Unit, transfers: Sequence[Transfer]) -> Books:
         ],
         session=unit.session,
     )
-    books = Books()
-    for together in found:  # one document, or none when no account is known
-        books.accounts = {account["_id"]: _state(account) for account in together["accounts"]}
-        books.known = {(t["initiator"], t["idempotency_key"]): t for t in together["known"]}
-    return books
+    for together in found:
+        return Books({a["_id"]: _state(a) for a in together["accounts"]}, _by_key(together["known"]))
+    # No account is known, so there was no document to join the keys to.
+    return Books({}, _by_key(unit.database[TRANSACTIONS].find(_keys(transfers), session=unit.session)))
+
+
+def _by_key(documents: Iterable[Document]) -> dict[tuple[ObjectId, str], Document]:
+    return {(document["initiator"], document["idempotency_key"]): document for document in documents}
 
 
 def _keys(transfers: Sequence[Transfer]) -> Document:
@@ -203,7 +206,7 @@ def _store(unit: Unit, before: dict[ObjectId, AccountState], books: Books, posti
 
 
 def _notices(decided: Posting) -> list[Document]:
-    """The outbox rows of a posting: one for the payer, unless it is the system issuing money, and one for the payee."""
+    """The outbox rows of a posting: one for the payer and one for the payee, where that is a customer."""
     transaction = decided.transaction
     now = transaction["created_at"]
     payload = {
@@ -214,10 +217,12 @@ def _notices(decided: Posting) -> list[Document]:
         "transaction": str(transaction["_id"]),
         "time": timestamp(now),
     }
-    received = notifications.row(decided.credited.user, Notification.Kind.TRANSFER_RECEIVED, payload, now)
-    if transaction["kind"] == Transaction.Kind.INITIAL_FUNDS:
-        return [received]
-    return [notifications.row(decided.debited.user, Notification.Kind.TRANSFER_SENT, payload, now), received]
+    sides = (
+        (decided.debited, Notification.Kind.TRANSFER_SENT),
+        (decided.credited, Notification.Kind.TRANSFER_RECEIVED),
+    )
+    customers = ((side.user, kind) for side, kind in sides if side.kind == Account.Kind.CUSTOMER)
+    return [notifications.row(user, kind, payload, now) for user, kind in customers]
 
 
 def _told_of(error: PyMongoError) -> LedgerError:
@@ -233,7 +238,7 @@ def _look_up(order: Order, otherwise: LedgerError) -> list[Result]:
     except PyMongoError as error:
         logger.error("the outcome could not be looked up: %s", type(error).__name__)
         return [OutcomeUnknown()] * len(order)
-    known = {(document["initiator"], document["idempotency_key"]): document for document in found}
+    known = _by_key(found)
     results = [_looked_up(transfer, known, otherwise) for transfer in order.transfers]
     if isinstance(otherwise, NotPosted):
         _tell_of_failures([t for t, result in zip(order.transfers, results, strict=True) if result is otherwise])

@@ -51,13 +51,19 @@ class Transaction(LedgerRow):
         INITIAL_FUNDS = "INITIAL_FUNDS"
 
     # No index but those of migration 0002: these are the hottest collections.
-    from_account = models.ForeignKey(Account, models.PROTECT, db_column="from_account", related_name="+", db_index=False)
-    to_account = models.ForeignKey(Account, models.PROTECT, db_column="to_account", related_name="+", db_index=False)
+    from_account = models.ForeignKey(
+        Account, on_delete=models.PROTECT, related_name="+", db_column="from_account", db_index=False
+    )
+    to_account = models.ForeignKey(
+        Account, on_delete=models.PROTECT, related_name="+", db_column="to_account", db_index=False
+    )
     amount_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
     status = models.CharField(max_length=10, choices=Status)
     kind = models.CharField(max_length=20, choices=Kind)
-    initiator = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, db_column="initiator", related_name="+", db_index=False)
+    initiator = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", db_column="initiator", db_index=False
+    )
     idempotency_key = models.CharField(max_length=255)
     fingerprint = models.CharField(max_length=64)
     debit_entry = ObjectIdField()
@@ -66,6 +72,8 @@ class Transaction(LedgerRow):
     parties = ArrayField(ObjectIdField())
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
+
+    entries: list[Any]  # of Entry, set by history.transaction()
 
     class Meta(LedgerRow.Meta):
         abstract = False
@@ -81,22 +89,30 @@ class Transaction(LedgerRow):
 
 
 class Entry(LedgerRow):
-    """One side of a transaction, on one account. The `sequence` numbers of an account have no gaps; `hash` chains them."""
+    """One side of a transaction, on one account, whose entries are numbered without gaps and chained by `hash`."""
 
     class Direction(models.TextChoices):
         DEBIT = "DEBIT"
         CREDIT = "CREDIT"
 
-    account = models.ForeignKey(Account, models.PROTECT, db_column="account", related_name="+", db_index=False)
+    account = models.ForeignKey(
+        Account, on_delete=models.PROTECT, related_name="+", db_column="account", db_index=False
+    )
     sequence = models.BigIntegerField()
-    transaction = models.ForeignKey(Transaction, models.PROTECT, db_column="transaction", related_name="+", db_index=False)
-    counter_account = models.ForeignKey(Account, models.PROTECT, db_column="counter_account", related_name="+", db_index=False)
+    transaction = models.ForeignKey(
+        Transaction, on_delete=models.PROTECT, related_name="+", db_column="transaction", db_index=False
+    )
+    counter_account = models.ForeignKey(
+        Account, on_delete=models.PROTECT, related_name="+", db_column="counter_account", db_index=False
+    )
     direction = models.CharField(max_length=6, choices=Direction)
     amount_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
     balance_after_minor = models.BigIntegerField()
     created_at = models.DateTimeField()
     hash = models.CharField(max_length=64)
+
+    is_own: bool  # set by history.transaction(): whether the account is the reader's
 
     class Meta(LedgerRow.Meta):
         abstract = False

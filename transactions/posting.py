@@ -226,7 +226,7 @@ def _entry(
     account: AccountState, counter_account: AccountState, change_minor: int, transaction_id: ObjectId, now: datetime
 ) -> tuple[Document, AccountState]:
     """The entry that changes `account` by `change_minor`, and the account after it."""
-    entry = {
+    entry: Document = {
         "_id": ObjectId(),
         "account": account.id,
         "sequence": account.sequence + 1,

@@ -99,7 +99,7 @@ class OutcomeUnknown(Unavailable):
     """The database did not say in time whether the transfer was posted, and it is not there (yet)."""
 
     code = "outcome_unknown"
-    message = "The transfer was not confirmed in time. Repeat it with the same idempotencyKey: it is never posted twice."
+    message = "The transfer was not confirmed in time. Repeat it with the same idempotencyKey: it never moves twice."
 
 
 class NotPosted(Unavailable):

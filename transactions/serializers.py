@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from ledger_project.money import InvalidAmount, parse_amount
-from ledger_project.paging import PageQuery
+from ledger_project.paging import CURSOR_HELP, PageQuery
 from ledger_project.serializers import AnswerSerializer, MoneyField, ObjectIdField, RequestSerializer, TimestampField
 from transactions.models import Entry, Transaction
 from transactions.posting import Transfer
@@ -199,13 +199,13 @@ class TransactionPage(AnswerSerializer):
 class EntryListQuery(PageQuery):
     """`?limit=&cursor=`; the cursor is a sequence number."""
 
-    cursor = serializers.IntegerField(min_value=1, max_value=2**63 - 1, required=False)
+    cursor = serializers.IntegerField(min_value=1, max_value=2**63 - 1, required=False, help_text=CURSOR_HELP)
 
 
 class TransactionListQuery(PageQuery):
     """Filters and page of a list of transactions."""
 
-    cursor = ObjectIdField(required=False)
+    cursor = ObjectIdField(required=False, help_text=CURSOR_HELP)
     account = serializers.CharField(required=False, max_length=255, help_text="One of the caller's accounts.")
     status = serializers.ChoiceField(choices=Transaction.Status.choices, required=False)
     createdAfter = serializers.DateTimeField(required=False, help_text="At or after this time.")

@@ -4,7 +4,6 @@ from bson import ObjectId
 from django.http import Http404
 from rest_framework import status, viewsets
 from rest_framework.decorators import action
-from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.views import own_account
@@ -23,6 +22,7 @@ from transactions.serializers import (
     TransactionPage,
     TransferRequest,
 )
+from users.authentication import AuthenticatedRequest
 
 
 @describe_transactions
@@ -31,30 +31,28 @@ class TransactionViewSet(viewsets.ViewSet):
 
     lookup_value_regex = "[^/]+"
 
-    def create(self, request: Request) -> Response:
+    def create(self, request: AuthenticatedRequest) -> Response:
         """Move money from an account of the caller's to any other, once for each idempotency key."""
         transfer = TransferRequest.command(request.data, initiator=request.user.pk, header_key=_header_key(request))
         return _answer(ledger.post(transfer), "Transaction completed successfully")
 
     @action(detail=False, methods=["post"], url_path="system/initial-funds")
-    def initial_funds(self, request: Request) -> Response:
+    def initial_funds(self, request: AuthenticatedRequest) -> Response:
         """Issue money from the system user's equity account; for system users."""
         if not request.user.is_system:
             raise NotSystemUser
-        transfer = InitialFundsRequest.command(
-            request.data, initiator=request.user.pk, header_key=_header_key(request)
-        )
+        transfer = InitialFundsRequest.command(request.data, initiator=request.user.pk, header_key=_header_key(request))
         return _answer(ledger.post(transfer), "Initial funds transaction completed successfully")
 
-    def list(self, request: Request) -> Response:
+    def list(self, request: AuthenticatedRequest) -> Response:
         """Newest first, filtered."""
         query = TransactionListQuery.read(request.query_params)
         account = own_account(request, query["account"]).pk if "account" in query else None
         rows = history.transactions(party=account or request.user.pk, **_filters(query))
-        rows, next_cursor = page(rows, query["limit"], lambda transaction: transaction.pk)
-        return Response(TransactionPage.of({"transactions": rows, "nextCursor": next_cursor}))
+        shown, next_cursor = page(rows, query["limit"], lambda transaction: transaction.pk)
+        return Response(TransactionPage.of({"transactions": shown, "nextCursor": next_cursor}))
 
-    def retrieve(self, request: Request, pk: str) -> Response:
+    def retrieve(self, request: AuthenticatedRequest, pk: str) -> Response:
         """One transaction with its two entries."""
         transaction = history.transaction(ObjectId(pk), party=request.user.pk) if ObjectId.is_valid(pk) else None
         if transaction is None:
@@ -66,16 +64,16 @@ class TransactionViewSet(viewsets.ViewSet):
 class EntryViewSet(viewsets.ViewSet):
     """The entries of one of the caller's accounts: its statement."""
 
-    def list(self, request: Request, account_id: str) -> Response:
+    def list(self, request: AuthenticatedRequest, account_id: str) -> Response:
         """Newest first."""
         query = EntryListQuery.read(request.query_params)
         account = own_account(request, account_id)
         rows = history.entries(account=account.pk, before=query.get("cursor"), limit=query["limit"] + 1)
-        rows, next_cursor = page(rows, query["limit"], lambda entry: entry.sequence)
-        return Response(EntryPage.of({"entries": rows, "nextCursor": next_cursor}))
+        shown, next_cursor = page(rows, query["limit"], lambda entry: entry.sequence)
+        return Response(EntryPage.of({"entries": shown, "nextCursor": next_cursor}))
 
 
-def _header_key(request: Request) -> str | None:
+def _header_key(request: AuthenticatedRequest) -> str | None:
     return request.headers.get("Idempotency-Key")
 
 

@@ -15,6 +15,13 @@ from ledger_project.mongo import database, from_document
 from users.models import BlacklistedToken, User
 
 
+class AuthenticatedRequest(Request):
+    """A request that TokenAuthentication let in, as the views' types see it."""
+
+    user: User
+    auth: Token
+
+
 class TokenAuthentication(JWTAuthentication):
     """`Authorization: Bearer <token>`: signed by us, not expired, not logged out, its user there and active."""
 
@@ -27,7 +34,7 @@ class TokenAuthentication(JWTAuthentication):
         except AuthenticationFailed:
             raise AuthenticationFailed("Unauthorized access, token is invalid", code="token_invalid") from None
 
-    def get_user(self, validated_token: Token) -> User:
+    def get_user(self, validated_token: Token) -> User:  # type: ignore[override]
         """The token's user. Raises AuthenticationFailed when it is gone or disabled, or the token was logged out."""
         found = _user_and_blacklist(validated_token)
         if found is None or not found["is_active"]:
@@ -44,13 +51,13 @@ class LogoutAuthentication(TokenAuthentication):
 
 
 def _user_and_blacklist(token: Token) -> dict[str, Any] | None:
-    """The token's user document with `revoked`, the blacklist rows of the token: one round trip, two look-ups by _id."""
+    """The token's user with `revoked`, the blacklist rows of the token: one round trip, two look-ups by _id."""
     try:
         user_id = ObjectId(token["sub"])
         jti = str(token["jti"])
     except (KeyError, InvalidId, TypeError):
         return None
-    pipeline = [
+    pipeline: list[dict[str, Any]] = [
         {"$match": {"_id": user_id}},
         {
             "$lookup": {
@@ -68,7 +75,7 @@ def issue_token(user: User) -> str:
     return str(AccessToken.for_user(user))
 
 
-def blacklist(request: Request) -> None:
+def blacklist(request: AuthenticatedRequest) -> None:
     """Put the token that authenticated `request` on the blacklist until it expires. Doing it twice is doing it once."""
     token = request.auth
     database()[BlacklistedToken._meta.db_table].update_one(

@@ -45,6 +45,4 @@ class UserManager(BaseUserManager["User"]):
 
     def create_superuser(self, *, email: str, name: str, password: str | None = None, **fields) -> "User":
         """Store a member of staff with every permission."""
-        return self.create_user(
-            email=email, name=name, password=password, is_staff=True, is_superuser=True, **fields
-        )
+        return self.create_user(email=email, name=name, password=password, is_staff=True, is_superuser=True, **fields)

@@ -7,7 +7,7 @@ from rest_framework.permissions import AllowAny, BasePermission, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from users.authentication import LogoutAuthentication, TokenAuthentication, blacklist, issue_token
+from users.authentication import AuthenticatedRequest, LogoutAuthentication, TokenAuthentication, blacklist, issue_token
 from users.models import User
 from users.openapi import describe_auth
 from users.registration import authenticate, register_user
@@ -18,18 +18,20 @@ from users.serializers import LoginRequest, MeAnswer, RegisterRequest, SessionAn
 class AuthViewSet(viewsets.ViewSet):
     """Sessions of API clients."""
 
-    PUBLIC = ("register", "login")
+    PUBLIC = frozenset({"register", "login"})
 
     def get_authenticators(self) -> list[BaseAuthentication]:
         """None where nobody is logged in yet; log-out also takes a token that was logged out before."""
-        name = self.action_map.get(self.request.method.lower()) if self.request else None
-        if name in self.PUBLIC:
+        if self._is_public():
             return []
-        return [LogoutAuthentication() if name == "logout" else TokenAuthentication()]
+        return [LogoutAuthentication() if "logout" in self.action_map.values() else TokenAuthentication()]
 
     def get_permissions(self) -> list[BasePermission]:
-        """Registration and log-in are open."""
-        return [AllowAny() if self.action in self.PUBLIC else IsAuthenticated()]
+        """Registration and log-in are open, whatever the method: a wrong one is told so, not asked for a token."""
+        return [AllowAny() if self._is_public() else IsAuthenticated()]
+
+    def _is_public(self) -> bool:
+        return not self.PUBLIC.isdisjoint(self.action_map.values())
 
     @action(detail=False, methods=["post"])
     def register(self, request: Request) -> Response:
@@ -43,13 +45,13 @@ class AuthViewSet(viewsets.ViewSet):
         return Response(_session(authenticate(**LoginRequest.read(request.data))))
 
     @action(detail=False, methods=["post"])
-    def logout(self, request: Request) -> Response:
+    def logout(self, request: AuthenticatedRequest) -> Response:
         """Log out: this token is refused from now on."""
         blacklist(request)
         return Response({"message": "User logged out successfully"})
 
     @action(detail=False, methods=["get"])
-    def me(self, request: Request) -> Response:
+    def me(self, request: AuthenticatedRequest) -> Response:
         """The user that the token belongs to."""
         return Response(MeAnswer.of({"user": request.user}))
 

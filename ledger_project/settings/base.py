@@ -180,7 +180,7 @@ def redis_cache(url: str) -> dict:
 SITE_NAME = env.str("SITE_NAME", default="Backend Ledger")
 NOTIFICATION_SWEEP_SECONDS = env.float("NOTIFICATION_SWEEP_SECONDS", default=15.0)
 NOTIFICATION_LEASE_SECONDS = env.float("NOTIFICATION_LEASE_SECONDS", default=60.0)
-NOTIFICATION_MAX_ATTEMPTS = env.int("NOTIFICATION_MAX_ATTEMPTS", default=8)
+NOTIFICATION_MAX_ATTEMPTS = env.int("NOTIFICATION_MAX_ATTEMPTS", default=24)
 EMAIL_TIMEOUT = 15
 
 # --- Logs --------------------------------------------------------------------------------------------------------
@@ -275,6 +275,7 @@ UNFOLD = {
     "SITE_TITLE": SITE_NAME,
     "SITE_HEADER": SITE_NAME,
     "SITE_SYMBOL": "account_balance",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "/static/favicon.svg"}],
     "SITE_URL": "/",
     "SIDEBAR": {
         "navigation": [

@@ -35,5 +35,5 @@ CACHES = redis_cache(REDIS_URL)
 vars().update(email_settings(default="file"))
 LOGGING = logging_config(env.str("LOG_FORMAT", default="text"))
 
-STATIC_ROOT = None
+STATIC_ROOT = None  # type: ignore[assignment]
 WHITENOISE_USE_FINDERS = True  # static files straight from the source, no collectstatic

@@ -8,8 +8,8 @@ ENVIRONMENT = "test"
 SECRET_KEY = "only-for-tests-and-long-enough-to-pass-for-a-real-one-0123456789"
 SIMPLE_JWT = simple_jwt(SECRET_KEY)
 
-# Tests run in parallel, in workers named gw0, gw1, …: each has a database of MongoDB and one of Redis for itself, and an
-# application name, by which fail points hit this worker only.
+# Tests run in parallel, in workers named gw0, gw1, …: each has a database of MongoDB and one of Redis for itself, and
+# an application name, by which fail points hit this worker only.
 WORKER = env.str("PYTEST_XDIST_WORKER", default="main")
 DATABASES = {"default": mongodb(env.str("MONGODB_URI", default="mongodb://127.0.0.1:27017/"))}
 DATABASES["default"]["NAME"] = env.str("MONGODB_DATABASE", default=f"test-{WORKER}")
@@ -24,5 +24,5 @@ PASSWORD_HASHERS = ["users.tests.hashers.CheapBCrypt", *PASSWORD_HASHERS]
 vars().update(email_settings(default="file"))  # pytest-django puts locmem in its place; a worker of its own obeys
 DEFAULT_FROM_EMAIL = "Backend Ledger <ledger@localhost>"
 LOGGING = logging_config("text")
-STATIC_ROOT = None
+STATIC_ROOT = None  # type: ignore[assignment]
 WHITENOISE_USE_FINDERS = True

@@ -192,3 +192,9 @@ def test_what_is_no_key_is_400(client, body, key):
 def test_a_key_that_looks_like_an_operator_is_just_a_key(client, body):
     for key in ("$ne", '{"$ne": ""}', "a.b", "../x", "<b>"):
         assert client.post(PATH, body | {"idempotencyKey": key, "amount": 1}).status_code == 201
+
+
+def test_a_key_that_is_reused_with_accounts_that_nobody_knows_is_told_as_reused(client, body):
+    client.post(PATH, body)
+    answer = client.post(PATH, body | {"fromAccount": "0" * 24, "toAccount": "1" * 24})
+    assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")

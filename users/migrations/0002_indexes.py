@@ -11,9 +11,7 @@ def create(apps, schema_editor) -> None:
     database.blacklisted_tokens.create_index("expires_at", name="expire", expireAfterSeconds=0)
     database.sessions.create_index("expire_date", name="expire", expireAfterSeconds=0)
     database.notifications.create_index("sent_at", name="forget_sent", expireAfterSeconds=KEEP_SENT_SECONDS)
-    database.notifications.create_index(
-        "due_at", name="due", partialFilterExpression={"status": "PENDING"}
-    )
+    database.notifications.create_index("due_at", name="due", partialFilterExpression={"status": "PENDING"})
 
 
 class Migration(migrations.Migration):

@@ -202,3 +202,8 @@ def test_a_name_of_150_characters_fits_and_one_more_does_not(client):
 def test_a_token_that_comes_along_does_not_matter(client):
     client.credentials(HTTP_AUTHORIZATION="Bearer nonsense")
     assert client.post("/api/auth/register", BODY).status_code == 201
+
+
+@pytest.mark.parametrize("path", ["register", "login"])
+def test_a_wrong_method_is_told_so_and_not_asked_for_a_token(client_of, path):
+    assert client_of().get(f"/api/auth/{path}").status_code == 405
