@@ -40,6 +40,12 @@ def problem(error: LedgerError, *, errors: list[dict] | None = None) -> dict[str
     return body
 
 
+def problem_of(raised: Exception) -> dict[str, Any]:
+    """The body for `raised`, where it is one of several answers in one response."""
+    error, field_errors, _ = _as_ledger_error(raised)
+    return problem(error, errors=field_errors)
+
+
 def exception_handler(raised: Exception, context: dict) -> Response:
     """DRF's hook: whatever a view raised becomes a problem+json answer; the unforeseen becomes an InternalError."""
     error, field_errors, headers = _as_ledger_error(raised)

@@ -1,8 +1,8 @@
 """Serializer parts that every app uses: they read shape and scalars; what is allowed is for the ledger to say."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, TypeVar, cast
 
 from bson import ObjectId
@@ -65,12 +65,25 @@ class FieldsMissing(serializers.ValidationError):
 
 
 class AnswerSerializer(serializers.Serializer):
-    """An answer's shape: `of(value)` is its JSON."""
+    """An answer's shape: `of(value)` is its JSON. The source of a field is one attribute, or one key of a dict."""
 
     @classmethod
     def of(cls, value: Any) -> dict[str, Any]:
         """The JSON of `value`."""
         return _shared(cls).to_representation(value)
+
+    def to_representation(self, instance: Any) -> dict[str, Any]:
+        """As DRF does, without asking each field anew where its value comes from: a batch answers a thousand times."""
+        read = instance.__getitem__ if isinstance(instance, dict) else instance.__getattribute__
+        found = {}
+        for name, source, represent in self._parts:
+            value = read(source)
+            found[name] = None if value is None else represent(value)
+        return found
+
+    @cached_property
+    def _parts(self) -> list[tuple[str, str, Callable[[Any], Any]]]:
+        return [(name, str(field.source), field.to_representation) for name, field in self.fields.items()]
 
 
 class RequestSerializer(serializers.Serializer):

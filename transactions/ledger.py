@@ -69,6 +69,8 @@ def post_together(transfers: Sequence[Transfer], *, atomic: bool = False) -> lis
     Each is posted once for each (initiator, key), as by `post`. Requests that run at the same time share a commit
     (group_commit.py) and never each other's fate.
     """
+    if not transfers:
+        return []
     order = Order(tuple(transfers), atomic)
     deadline = settings.POSTING_DEADLINE_SECONDS
     try:
@@ -240,8 +242,9 @@ def _look_up(order: Order, otherwise: LedgerError) -> list[Result]:
         return [OutcomeUnknown()] * len(order)
     known = _by_key(found)
     results = [_looked_up(transfer, known, otherwise) for transfer in order.transfers]
-    if isinstance(otherwise, NotPosted):
-        _tell_of_failures([t for t, result in zip(order.transfers, results, strict=True) if result is otherwise])
+    failed = [t for t, result in zip(order.transfers, results, strict=True) if result is otherwise]
+    if failed and isinstance(otherwise, NotPosted):
+        _tell_of_failures(failed)
     return results
 
 

@@ -19,6 +19,7 @@ from ledger_project.openapi import (
     refusal_when,
 )
 from transactions import refusals
+from transactions.batch import BatchAnswer, FundsBatch, TransferBatch
 from transactions.serializers import (
     EntryListQuery,
     EntryPage,
@@ -91,6 +92,15 @@ ONCE = (
     "is still running waits for its outcome. A key belongs to the user who sent it, and a refused request does not "
     "use it up."
 )
+EACH_OR_ALL = (
+    "Without `atomic` each succeeds or fails by itself and has its own `status` in `results`. With `atomic: true` all "
+    "are posted or none; the answer is then the problem of the first that is refused, with its `index` in the batch."
+)
+TRANSFER_TOO_MUCH = TRANSFER | {"amount": 1000, "idempotencyKey": "order-1043"}
+POSTED_ITEM = {"status": 201, "message": "Transaction completed successfully", "transaction": TRANSACTION}
+ISSUED_ITEM = {"status": 201, "message": "Initial funds transaction completed successfully", "transaction": ISSUE}
+_TOO_MUCH = refusal(refusals.InsufficientFunds(Decimal(500), Decimal(1000))).value
+REFUSED_ITEM = {"status": 400, "message": _TOO_MUCH["message"], "error": _TOO_MUCH}
 # What a posting may meet besides a refusal. Only after the first of these is it unknown whether money has moved.
 NOT_CONFIRMED = [
     refusal(raised)
@@ -166,6 +176,58 @@ describe_transactions = extend_schema_view(
             refusal(refusals.AccountNotActive),
             refusal(refusals.BalanceOutOfRange),
             refusal(refusals.KeysDiffer),
+            refusal(refusals.NotSystemUser),
+            refusal(refusals.IdempotencyKeyReused),
+            *NOT_CONFIRMED,
+        ],
+    ),
+    batch=operation(
+        "createTransferBatch",
+        tag=TRANSACTIONS,
+        summary="Transfer funds, many at once",
+        description=f"Up to 1,000 transfers, carried out in their order. {EACH_OR_ALL} {ONCE}",
+        parameters=[REPLAYED],
+        request=body(TransferBatch, transfers={"atomic": False, "transfers": [TRANSFER, TRANSFER_TOO_MUCH]}),
+        answers={
+            200: answer(
+                BatchAnswer,
+                "Not atomic: each item has its own status. Atomic: all were posted by an earlier request.",
+                results={"results": [POSTED_ITEM, REFUSED_ITEM]},
+            ),
+            201: answer(BatchAnswer, "Atomic: all were posted.", posted={"results": [POSTED_ITEM]}),
+        },
+        refused=[
+            refusal_when("missing_field", lambda: TransferBatch.read({})),
+            refusal_when("no_transfers", lambda: TransferBatch.read({"transfers": []})),
+            refusal(refusals.InvalidAccounts),
+            refusal(refusals.SameAccount),
+            refusal(refusals.CurrencyMismatch),
+            refusal(refusals.AccountNotActive),
+            refusal(refusals.InsufficientFunds(Decimal(500), Decimal(1000))),
+            refusal(refusals.IdempotencyKeyReused),
+            *NOT_CONFIRMED,
+        ],
+    ),
+    initial_funds_batch=operation(
+        "issueInitialFundsBatch",
+        tag=TRANSACTIONS,
+        summary="Add initial funds, many at once (system users)",
+        description=f"Issues money to up to 1,000 accounts. {EACH_OR_ALL} {ONCE}",
+        parameters=[REPLAYED],
+        request=body(FundsBatch, funds={"atomic": True, "transfers": [FUNDS]}),
+        answers={
+            200: answer(
+                BatchAnswer,
+                "Not atomic: each item has its own status. Atomic: all were issued by an earlier request.",
+                results={"results": [ISSUED_ITEM]},
+            ),
+            201: answer(BatchAnswer, "Atomic: all were issued.", issued={"results": [ISSUED_ITEM]}),
+        },
+        refused=[
+            refusal_when("missing_field", lambda: FundsBatch.read({})),
+            refusal(refusals.InvalidToAccount),
+            refusal(refusals.SystemAccountNotFound),
+            refusal(refusals.AccountNotActive),
             refusal(refusals.NotSystemUser),
             refusal(refusals.IdempotencyKeyReused),
             *NOT_CONFIRMED,

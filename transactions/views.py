@@ -9,6 +9,7 @@ from rest_framework.response import Response
 from accounts.views import own_account
 from ledger_project.paging import page
 from transactions import history, ledger
+from transactions.batch import FundsBatch, TransferBatch, post_batch
 from transactions.ledger import Outcome
 from transactions.openapi import describe_entries, describe_transactions
 from transactions.refusals import NotSystemUser
@@ -24,6 +25,9 @@ from transactions.serializers import (
 )
 from users.authentication import AuthenticatedRequest
 
+COMPLETED = "Transaction completed successfully"
+ISSUED = "Initial funds transaction completed successfully"
+
 
 @describe_transactions
 class TransactionViewSet(viewsets.ViewSet):
@@ -34,7 +38,12 @@ class TransactionViewSet(viewsets.ViewSet):
     def create(self, request: AuthenticatedRequest) -> Response:
         """Move money from an account of the caller's to any other, once for each idempotency key."""
         transfer = TransferRequest.command(request.data, initiator=request.user.pk, header_key=_header_key(request))
-        return _answer(ledger.post(transfer), "Transaction completed successfully")
+        return _answer(ledger.post(transfer), COMPLETED)
+
+    @action(detail=False, methods=["post"])
+    def batch(self, request: AuthenticatedRequest) -> Response:
+        """Up to 1,000 transfers: each by itself, or all or none."""
+        return post_batch(request.data, initiator=request.user.pk, batch=TransferBatch, message=COMPLETED)
 
     @action(detail=False, methods=["post"], url_path="system/initial-funds")
     def initial_funds(self, request: AuthenticatedRequest) -> Response:
@@ -42,7 +51,14 @@ class TransactionViewSet(viewsets.ViewSet):
         if not request.user.is_system:
             raise NotSystemUser
         transfer = InitialFundsRequest.command(request.data, initiator=request.user.pk, header_key=_header_key(request))
-        return _answer(ledger.post(transfer), "Initial funds transaction completed successfully")
+        return _answer(ledger.post(transfer), ISSUED)
+
+    @action(detail=False, methods=["post"], url_path="system/initial-funds/batch")
+    def initial_funds_batch(self, request: AuthenticatedRequest) -> Response:
+        """Initial funds for up to 1,000 accounts; for system users."""
+        if not request.user.is_system:
+            raise NotSystemUser
+        return post_batch(request.data, initiator=request.user.pk, batch=FundsBatch, message=ISSUED)
 
     def list(self, request: AuthenticatedRequest) -> Response:
         """Newest first, filtered."""

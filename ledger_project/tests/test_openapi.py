@@ -217,6 +217,7 @@ def test_a_missing_field_is_described_in_the_words_of_the_contract():
     assert said == {
         "FromAccount, toAccount, amount and idempotencyKey are required",
         "toAccount, amount and idempotencyKey are required",
+        "transfers is required",
     }
 
 

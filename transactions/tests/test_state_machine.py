@@ -1,0 +1,287 @@
+"""The engine and a model of ten lines, side by side: whatever is asked for, in whatever order, they agree.
+
+The engine is the real one, on the real MongoDB. What runs at the same time must be what some order would have made.
+"""
+
+from collections import Counter
+from copy import deepcopy
+from decimal import Decimal
+from functools import partial
+from itertools import permutations
+
+from bson import ObjectId
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, rule, run_state_machine_as_test
+
+from accounts.models import Account
+from accounts.opening import StatusRefused, ensure_system_account, open_account, set_status
+from ledger_project.errors import LedgerError
+from ledger_project.mongo import database
+from transactions import ledger
+from transactions.models import Entry, Transaction
+from transactions.posting import Order, Transfer
+from transactions.tests.crowd import answer, at_once, in_one_group, word
+from transactions.verification import verify
+from users.models import Notification
+
+Status = Account.Status
+SYSTEM = ObjectId("f" * 24)
+USERS = [ObjectId(f"{number:024x}") for number in range(1, 4)]
+OWNERS = [USERS[0], USERS[0], USERS[1], USERS[2], USERS[2]]  # of the customers' accounts; the last one holds USD
+CURRENCIES = ["INR"] * 4 + ["USD"]
+NOBODYS = ObjectId("b" * 24)
+PLACES = range(len(OWNERS))
+
+
+class Model:
+    """A ledger: what each account holds, which are active, and what each key was used for."""
+
+    def __init__(self, owners: dict[ObjectId, ObjectId], currencies: dict[ObjectId, str], equity: ObjectId) -> None:
+        self.owners, self.currencies, self.equity = owners, currencies, equity
+        self.held = Counter(dict.fromkeys(owners, 0))
+        self.status = dict.fromkeys(owners, Status.ACTIVE)
+        self.keys: dict[tuple[ObjectId, str], Transfer] = {}
+
+    def refusal(self, asked: Transfer, payer: ObjectId | None) -> str | None:
+        """The first rule that `asked` breaks."""
+        payee, cents = asked.to_account, asked.amount * 100
+        if asked.from_account is None and payee not in self.owners:
+            return "invalid_to_account"
+        if asked.from_account is None and (asked.initiator != SYSTEM or self.currencies[payee] != "INR"):
+            return "system_account_not_found"
+        if not {payer, payee} <= self.owners.keys() or self.owners[payer] != asked.initiator:
+            return "invalid_accounts"
+        rules = {
+            "same_account": payer != payee,
+            "currency_mismatch": self.currencies[payer] == self.currencies[payee],
+            "account_not_active": self.status[payer] == self.status[payee] == Status.ACTIVE,
+            "invalid_amount": cents == int(cents),
+            "insufficient_funds": payer == self.equity or self.held[payer] >= cents,
+        }
+        return next((code for code, holds in rules.items() if not holds), None)
+
+    def post(self, asked: Transfer) -> str:
+        """Carry out one transfer; the answer in a word."""
+        key, payer = (asked.initiator, asked.idempotency_key), asked.from_account or self.equity
+        if key in self.keys:
+            return "replayed" if self.keys[key] == asked else "idempotency_key_reused"
+        if code := self.refusal(asked, payer):
+            return code
+        self.keys[key] = asked
+        self.held[payer] -= int(asked.amount * 100)
+        self.held[asked.to_account] += int(asked.amount * 100)
+        return "posted"
+
+    def carry_out(self, order: Order) -> list[str]:
+        """Carry out transfers in their order; atomic: all or none."""
+        before = deepcopy((self.held, self.keys))
+        answers = []
+        for at, asked in enumerate(order.transfers):
+            answers.append(self.post(asked))
+            if order.atomic and answers[-1] not in ("posted", "replayed"):
+                self.held, self.keys = before
+                return [answers[-1] if n == at else "batch_refused" for n in range(len(order))]
+        return answers
+
+    def set_status(self, account: ObjectId, status: Status) -> list[str]:
+        """Freeze, unfreeze, close."""
+        if self.status[account] == Status.CLOSED or (status == Status.CLOSED and self.held[account]):
+            return ["status_refused"]
+        self.status[account] = status
+        return ["set"]
+
+    def after(self, step) -> tuple[list[str], "Model"]:
+        """The answers to `step`, and the ledger after it."""
+        model = Model(self.owners, self.currencies, self.equity)
+        model.held, model.status, model.keys = self.held.copy(), self.status.copy(), self.keys.copy()
+        return (model.carry_out(step) if isinstance(step, Order) else model.set_status(*step)), model
+
+
+amounts = st.one_of(
+    st.integers(1, 400).map(lambda cents: Decimal(cents) / 100), st.sampled_from([Decimal("0.001"), Decimal("1000")])
+)
+places = st.sampled_from(PLACES)
+transfers = st.tuples(  # initiator, payer, payee, amount, key; a payer mostly asks for himself, and mostly in INR
+    st.sampled_from([None, None, None, None, None, *USERS, SYSTEM]),
+    st.one_of(st.sampled_from([0, 1, 2, 3]), st.sampled_from([*PLACES, "nobody"])),
+    st.one_of(st.sampled_from([0, 1, 2, 3]), st.sampled_from([*PLACES, "nobody"])),
+    amounts,
+    st.text("abcdefgh", min_size=1, max_size=2),
+)
+orders = st.tuples(st.lists(transfers, min_size=1, max_size=4), st.booleans())
+statuses = st.tuples(places, st.sampled_from([Status.FROZEN, Status.ACTIVE, Status.ACTIVE, Status.CLOSED]))
+
+
+class Ledger(RuleBasedStateMachine):
+    """Every rule asks both for the same and compares."""
+
+    asked = Bundle("asked")
+
+    @initialize()
+    def open(self) -> None:
+        """Accounts, each but the one in USD with 10.00 in it."""
+        clear()
+        self.accounts = [
+            open_account(user_id=owner, currency=currency).pk
+            for owner, currency in zip(OWNERS, CURRENCIES, strict=True)
+        ]
+        equity = ensure_system_account(user_id=SYSTEM, currency="INR", kind=Account.Kind.EQUITY).pk
+        owners = dict(zip([*self.accounts, equity], [*OWNERS, SYSTEM], strict=True))
+        currencies = dict(zip([*self.accounts, equity], [*CURRENCIES, "INR"], strict=True))
+        self.model = Model(owners, currencies, equity)
+        self.ids: dict[tuple[ObjectId, str], ObjectId] = {}  # what each key's transaction is called
+        self.together([self.funds(place, Decimal(10), f"funds-{place}") for place in PLACES[:-1]], atomic=True)
+
+    def place(self, place: int | str) -> ObjectId:
+        return NOBODYS if place == "nobody" else self.accounts[place]
+
+    def transfer(self, initiator, payer, payee, amount, key) -> Transfer:
+        asks = initiator or (USERS[0] if payer == "nobody" else OWNERS[payer])
+        return Transfer(asks, self.place(payer), self.place(payee), amount, key)
+
+    def funds(self, payee, amount, key, initiator=SYSTEM) -> Transfer:
+        return Transfer(initiator, None, self.place(payee), amount, key)
+
+    def together(self, transfers: list[Transfer], *, atomic: bool = False) -> None:
+        order = Order(tuple(transfers), atomic)
+        results = ledger.post_together(transfers, atomic=atomic)
+        assert [word(result) for result in results] == self.model.carry_out(order)
+        self.remember(order, results)
+
+    def remember(self, order: Order, results) -> None:
+        """A key has one transaction, and every answer that names it names that one."""
+        for asked, result in zip(order.transfers, results, strict=True):
+            if not isinstance(result, LedgerError):
+                key, transaction = (asked.initiator, asked.idempotency_key), result.transaction
+                assert self.ids.setdefault(key, transaction.pk) == transaction.pk
+                assert transaction.amount == asked.amount
+                assert transaction.from_account_id == (asked.from_account or self.model.equity)
+                assert transaction.to_account_id == asked.to_account
+
+    @rule(target=asked, wanted=transfers)
+    def one(self, wanted):
+        """A lone transfer."""
+        asked = self.transfer(*wanted)
+        result = answer(partial(ledger.post, asked))
+        assert word(result) == self.model.post(asked)
+        self.remember(Order((asked,)), [result])
+        return asked
+
+    @rule(asked=asked)
+    def again(self, asked):
+        """The very same once more: a replay if it was posted, and if it was refused another try."""
+        self.together([asked])
+
+    @rule(asked=consumes(asked), amount=amounts)
+    def key_of_another(self, asked, amount):
+        """A key that may have been used, for an amount that may be another."""
+        self.together([Transfer(asked.initiator, asked.from_account, asked.to_account, amount, asked.idempotency_key)])
+
+    @rule(
+        payee=st.sampled_from([*PLACES, "nobody"]),
+        amount=amounts,
+        key=st.text("abcdefgh", min_size=1, max_size=2),
+        initiator=st.sampled_from([SYSTEM, SYSTEM, SYSTEM, USERS[0]]),
+    )
+    def initial_funds(self, payee, amount, key, initiator):
+        """Money from the equity account, or somebody who has none."""
+        self.together([self.funds(payee, amount, key, initiator)])
+
+    @rule(wanted=orders)
+    def batch(self, wanted):
+        """Transfers in one order, atomic or not."""
+        transfers, atomic = wanted
+        self.together([self.transfer(*each) for each in transfers], atomic=atomic)
+
+    @rule(wanted=statuses)
+    def freeze_unfreeze_or_close(self, wanted):
+        """What staff do."""
+        place, status = wanted
+        assert self.set_status(self.accounts[place], status) == self.model.set_status(self.accounts[place], status)
+
+    def set_status(self, account: ObjectId, status: Status) -> list[str]:
+        try:
+            set_status(account_id=account, status=status)
+        except StatusRefused as refused:
+            return [refused.code]
+        return ["set"]
+
+    @rule(wanted=st.lists(st.one_of(orders, orders, statuses), min_size=2, max_size=4))
+    def at_the_same_time(self, wanted):
+        """Orders and changes of status from as many threads: the answers are those of some order of theirs."""
+        steps = [self.step(each) for each in wanted]
+        self.explain(steps, at_once([partial(self.take, step) for step in steps]))
+
+    @rule(wanted=st.lists(orders, min_size=2, max_size=4))
+    def in_one_commit(self, wanted):
+        """Orders of several threads that share a commit."""
+        steps = [self.step(each) for each in wanted]
+        self.explain(steps, in_one_group([partial(self.take, step) for step in steps]))
+
+    def step(self, wanted):
+        if isinstance(wanted[1], Status):
+            return self.accounts[wanted[0]], wanted[1]
+        return Order(tuple(self.transfer(*each) for each in wanted[0]), wanted[1])
+
+    def take(self, step):
+        return (
+            ledger.post_together(step.transfers, atomic=step.atomic)
+            if isinstance(step, Order)
+            else self.set_status(*step)
+        )
+
+    def explain(self, steps, results) -> None:
+        """Find an order in which the model gives these answers, and go on from there."""
+        given = [list(map(word, r)) if isinstance(s, Order) else r for s, r in zip(steps, results, strict=True)]
+        for turns in permutations(range(len(steps))):
+            model, answers = self.model, {}
+            for turn in turns:
+                answers[turn], model = model.after(steps[turn])
+            if [answers[turn] for turn in range(len(steps))] == given:
+                self.model = model
+                break
+        else:
+            raise AssertionError(f"no order of {steps} gives {given}")
+        # What made the transaction comes before what replays it.
+        for step, result in zip(steps, results, strict=True):
+            if isinstance(step, Order):
+                self.remember(step, result)
+
+    def teardown(self) -> None:
+        """The whole database says what the model says, and is whole."""
+        if not hasattr(self, "model"):
+            return
+        assert verify().findings == []
+        rows = list(database()[Account._meta.db_table].find())
+        assert {row["_id"]: row["balance_minor"] for row in rows} == dict(self.model.held)
+        assert {row["_id"]: row["status"] for row in rows} == self.model.status
+        transactions = list(database()[Transaction._meta.db_table].find())
+        assert {self.said(row): row["_id"] for row in transactions} == {
+            asked: self.ids[key] for key, asked in self.model.keys.items()
+        }
+        assert len(transactions) == len(self.model.keys)
+        assert database()[Entry._meta.db_table].count_documents({}) == 2 * len(transactions)
+        told = sum(1 if asked.from_account is None else 2 for asked in self.model.keys.values())
+        assert database()[Notification._meta.db_table].count_documents({}) == told
+
+    def said(self, row) -> Transfer:
+        """The command that a stored transaction is of."""
+        payer = None if row["kind"] == Transaction.Kind.INITIAL_FUNDS else row["from_account"]
+        amount = Decimal(row["amount_minor"]) / 100
+        return Transfer(row["initiator"], payer, row["to_account"], amount, row["idempotency_key"])
+
+
+def clear() -> None:
+    """Leave no document of the example before."""
+    for model in (Account, Transaction, Entry, Notification):
+        database()[model._meta.db_table].delete_many({})
+
+
+def test_the_engine_and_a_model_of_ten_lines_agree_on_every_answer_and_on_the_ledger():
+    run_state_machine_as_test(
+        Ledger,
+        settings=settings(
+            max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )
