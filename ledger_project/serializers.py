@@ -65,7 +65,7 @@ class FieldsMissing(serializers.ValidationError):
 
 
 class AnswerSerializer(serializers.Serializer):
-    """An answer's shape: `of(value)` is its JSON. The source of a field is one attribute, or one key of a dict."""
+    """An answer's shape: `of(value)` is its JSON. The source of a field is an attribute, a key, or "*", the whole."""
 
     @classmethod
     def of(cls, value: Any) -> dict[str, Any]:
@@ -77,7 +77,7 @@ class AnswerSerializer(serializers.Serializer):
         read = instance.__getitem__ if isinstance(instance, dict) else instance.__getattribute__
         found = {}
         for name, source, represent in self._parts:
-            value = read(source)
+            value = instance if source == "*" else read(source)
             found[name] = None if value is None else represent(value)
         return found
 

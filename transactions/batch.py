@@ -122,7 +122,7 @@ def _post_all(items: list[Item]) -> list[ItemResult]:
 
 def _item_answer(result: ItemResult, message: str) -> dict[str, Any]:
     if isinstance(result, Outcome):
-        transaction = TransactionAnswer.of(result.transaction)
+        transaction = TransactionAnswer.of(result.document)
         if result.replayed:
             return {"status": 200, "message": "Transaction already processed", "transaction": transaction}
         return {"status": 201, "message": message, "transaction": transaction}

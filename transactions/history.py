@@ -24,8 +24,8 @@ def transactions(
     created_until: datetime | None = None,
     min_amount: Decimal | None = None,
     max_amount: Decimal | None = None,
-) -> list[Transaction]:
-    """Up to `limit` transactions that touch `party`, a user or an account, newest first.
+) -> list[Document]:
+    """Up to `limit` documents of transactions that touch `party`, a user or an account, newest first.
 
     `before` is the id of the last one already seen; `created_from` is included, `created_until` is not; amounts are in
     major units of whatever currency a transaction has.
@@ -47,27 +47,23 @@ def transactions(
         conditions["status"] = status
     if min_amount is not None or max_amount is not None:
         conditions["$or"] = _amount_between(min_amount, max_amount)
-    found = _rows(Transaction).find(conditions).sort("_id", -1).limit(limit)
-    return [from_document(Transaction, document) for document in found]
+    return list(_rows(Transaction).find(conditions).sort("_id", -1).limit(limit))
 
 
-def transaction(transaction_id: ObjectId, *, party: ObjectId) -> Transaction | None:
-    """The transaction with its `entries`, debit first, if it touches `party`, a user.
+def transaction(transaction_id: ObjectId, *, party: ObjectId) -> Document | None:
+    """The document of a transaction that touches `party`, a user, with its two `entries`, the debit first.
 
     `is_own` of an entry says whether it is on an account of `party`: the other side's balance is not theirs to see.
     """
-    document = _rows(Transaction).find_one({"_id": transaction_id, "parties": party})
-    if document is None:
+    found = _rows(Transaction).find_one({"_id": transaction_id, "parties": party})
+    if found is None:
         return None
-    found = from_document(Transaction, document)
-    both = _rows(Entry).find({"_id": {"$in": [found.debit_entry, found.credit_entry]}})
-    by_id = {entry["_id"]: from_document(Entry, entry) for entry in both}
-    found.entries = [by_id[found.debit_entry], by_id[found.credit_entry]]
-    sides = (document["from_account"], document["to_account"])
-    own = {account.pk for account in Account.objects.filter(pk__in=sides, user=party)}
-    for entry, account_id in zip(found.entries, sides, strict=True):
-        entry.is_own = account_id in own
-    return found
+    sides = {found["debit_entry"]: found["from_account"], found["credit_entry"]: found["to_account"]}
+    by_id = {entry["_id"]: from_document(Entry, entry) for entry in _rows(Entry).find({"_id": {"$in": [*sides]}})}
+    own = {account.pk for account in Account.objects.filter(pk__in=[*sides.values()], user=party)}
+    for entry_id, account_id in sides.items():
+        by_id[entry_id].is_own = account_id in own
+    return found | {"entries": [by_id[entry_id] for entry_id in sides]}
 
 
 def entries(*, account: ObjectId, limit: int, before: int | None = None) -> list[Entry]:

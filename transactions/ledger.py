@@ -43,8 +43,13 @@ QUEUE_LIMIT = 5000  # transfers that may wait in a process; what comes then is t
 class Outcome:
     """What became of a transfer that was not refused; `replayed` when an earlier request had posted it."""
 
-    transaction: Transaction
+    document: Document
     replayed: bool
+
+    @property
+    def transaction(self) -> Transaction:
+        """The transaction."""
+        return from_document(Transaction, self.document)
 
 
 Result = Outcome | LedgerError
@@ -128,7 +133,7 @@ def _post_in(unit: Unit, orders: Sequence[Order]) -> list[list[Result]]:
 def _result(decision: Decision) -> Result:
     if isinstance(decision, LedgerError):
         return decision
-    return Outcome(from_document(Transaction, decision.transaction), isinstance(decision, Replay))
+    return Outcome(decision.transaction, isinstance(decision, Replay))
 
 
 def _load(unit: Unit, transfers: Sequence[Transfer]) -> Books:
@@ -254,7 +259,7 @@ def _looked_up(transfer: Transfer, known: dict[tuple[ObjectId, str], Document], 
         return otherwise
     if document["fingerprint"] != transfer.fingerprint:
         return IdempotencyKeyReused()
-    return Outcome(from_document(Transaction, document), replayed=False)
+    return Outcome(document, replayed=False)
 
 
 def _tell_of_failures(transfers: Sequence[Transfer]) -> None:

@@ -73,8 +73,6 @@ class Transaction(LedgerRow):
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 
-    entries: list[Any]  # of Entry, set by history.transaction()
-
     class Meta(LedgerRow.Meta):
         abstract = False
         db_table = "transactions"

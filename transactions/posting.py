@@ -5,7 +5,7 @@ stores the postings.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from hashlib import sha256
@@ -75,6 +75,20 @@ class AccountState:
     balance_minor: int
     sequence: int
     chain_head: str
+
+    def after(self, entry: Document) -> "AccountState":
+        """The account once `entry` is posted on it. (dataclasses.replace does the same, four times slower.)"""
+        return AccountState(
+            self.id,
+            self.user,
+            self.kind,
+            self.status,
+            self.currency,
+            self.may_overdraw,
+            entry["balance_after_minor"],
+            entry["sequence"],
+            entry["hash"],
+        )
 
 
 @dataclass(slots=True)
@@ -239,10 +253,7 @@ def _entry(
         "created_at": now,
     }
     entry["hash"] = entry_hash(account.chain_head, entry)
-    after = replace(
-        account, balance_minor=entry["balance_after_minor"], sequence=entry["sequence"], chain_head=entry["hash"]
-    )
-    return entry, after
+    return entry, account.after(entry)
 
 
 def entry_hash(previous: str, entry: Document) -> str:

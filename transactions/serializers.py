@@ -7,7 +7,8 @@ from bson import ObjectId
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from ledger_project.money import InvalidAmount, parse_amount
+from ledger_project.money import InvalidAmount, parse_amount, to_major
+from ledger_project.mongo import Document
 from ledger_project.paging import CURSOR_HELP, PageQuery
 from ledger_project.serializers import AnswerSerializer, MoneyField, ObjectIdField, RequestSerializer, TimestampField
 from transactions.models import Entry, Transaction
@@ -117,13 +118,22 @@ def _with_key(data: Any, header_key: str | None) -> Any:
     return data
 
 
+class AmountOfDocument(MoneyField):
+    """The amount of a transaction's document, in major units."""
+
+    def to_representation(self, value: Document) -> Decimal:
+        """Exactly."""
+        return to_major(value["amount_minor"], value["currency"])
+
+
 class TransactionAnswer(AnswerSerializer):
     """A transaction."""
 
-    _id = ObjectIdField(source="pk")
-    fromAccount = ObjectIdField(source="from_account_id")
-    toAccount = ObjectIdField(source="to_account_id")
-    amount = MoneyField()
+    # From its document: a batch answers a thousand, and a model instance for each costs more than the rest.
+    _id = ObjectIdField()
+    fromAccount = ObjectIdField(source="from_account")
+    toAccount = ObjectIdField(source="to_account")
+    amount = AmountOfDocument(source="*")
     currency = serializers.CharField()
     status = serializers.ChoiceField(choices=Transaction.Status.choices)
     idempotencyKey = serializers.CharField(source="idempotency_key")

@@ -65,7 +65,7 @@ class TransactionViewSet(viewsets.ViewSet):
         query = TransactionListQuery.read(request.query_params)
         account = own_account(request, query["account"]).pk if "account" in query else None
         rows = history.transactions(party=account or request.user.pk, **_filters(query))
-        shown, next_cursor = page(rows, query["limit"], lambda transaction: transaction.pk)
+        shown, next_cursor = page(rows, query["limit"], lambda transaction: transaction["_id"])
         return Response(TransactionPage.of({"transactions": shown, "nextCursor": next_cursor}))
 
     def retrieve(self, request: AuthenticatedRequest, pk: str) -> Response:
@@ -95,7 +95,7 @@ def _header_key(request: AuthenticatedRequest) -> str | None:
 
 def _answer(outcome: Outcome, message: str) -> Response:
     """201 for a posting, 200 and Idempotent-Replay for one that was made before."""
-    transaction = TransactionAnswer.of(outcome.transaction)
+    transaction = TransactionAnswer.of(outcome.document)
     if outcome.replayed:
         return Response(
             {"message": "Transaction already processed", "transaction": transaction},

@@ -10,7 +10,12 @@ def create(apps, schema_editor) -> None:
     database = schema_editor.connection.database
     database.blacklisted_tokens.create_index("expires_at", name="expire", expireAfterSeconds=0)
     database.sessions.create_index("expire_date", name="expire", expireAfterSeconds=0)
-    database.notifications.create_index("sent_at", name="forget_sent", expireAfterSeconds=KEEP_SENT_SECONDS)
+    database.notifications.create_index(
+        "sent_at",
+        name="forget_sent",
+        expireAfterSeconds=KEEP_SENT_SECONDS,
+        partialFilterExpression={"status": "SENT"},  # a transfer's rows are not in it when they are written
+    )
     database.notifications.create_index("due_at", name="due", partialFilterExpression={"status": "PENDING"})
 
 
