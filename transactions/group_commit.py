@@ -12,6 +12,7 @@ result. There is no thread of its own here: a client that is alone pays no hand-
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Generic, Protocol, TypeVar
 
 from transactions.refusals import Overdue, TooBusy
@@ -54,11 +55,20 @@ class GroupCommit(Generic[O, R]):
     """Collects orders from many threads and commits them in groups, one group at a time.
 
     `commit` gets the orders of a group in the order they came and returns one result each. At most `group_limit`
-    transfers go into a group (an order is never split), and at most `queue_limit` wait.
+    transfers go into a group (an order is never split), and at most `queue_limit` wait. A group is taken and committed
+    inside `turn`.
     """
 
-    def __init__(self, commit: Callable[[Sequence[O]], Sequence[R]], *, group_limit: int, queue_limit: int) -> None:
+    def __init__(
+        self,
+        commit: Callable[[Sequence[O]], Sequence[R]],
+        *,
+        group_limit: int,
+        queue_limit: int,
+        turn: AbstractContextManager[None] | None = None,
+    ) -> None:
         self._commit = commit
+        self._turn = turn or nullcontext()
         self._group_limit = group_limit
         self._queue_limit = queue_limit
         self._lock = threading.Lock()
@@ -105,9 +115,11 @@ class GroupCommit(Generic[O, R]):
 
     def _lead(self) -> None:
         """Commit one group and hand the lead on."""
-        group = self._take_group()
+        group: list[_Ticket[O, R]] = []
         try:
-            results = self._commit([ticket.order for ticket in group])
+            with self._turn:  # while it waits for its turn, the group grows
+                group = self._take_group()
+                results = self._commit([ticket.order for ticket in group])
             for ticket, result in zip(group, results, strict=True):
                 ticket.result = result
         except BaseException as error:

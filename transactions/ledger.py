@@ -28,6 +28,7 @@ from transactions.models import Entry, Transaction
 from transactions.posting import AccountState, Books, Decision, Order, Posting, Replay, Transfer
 from transactions.refusals import Forbidden, IdempotencyKeyReused, NotPosted, OutcomeUnknown, Overdue, TooBusy
 from transactions.signals import transactions_completed
+from transactions.turn import HostTurn
 from users import notifications
 from users.models import Notification
 
@@ -296,4 +297,6 @@ def _now() -> datetime:
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
-_group_commit: GroupCommit[Order, list[Result]] = GroupCommit(_commit, group_limit=GROUP_LIMIT, queue_limit=QUEUE_LIMIT)
+_group_commit: GroupCommit[Order, list[Result]] = GroupCommit(
+    _commit, group_limit=GROUP_LIMIT, queue_limit=QUEUE_LIMIT, turn=HostTurn(settings.COMMIT_TURN_FILE)
+)

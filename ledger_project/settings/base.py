@@ -159,6 +159,9 @@ DEFAULT_CURRENCY = env.str("DEFAULT_CURRENCY", default="INR")
 # A request that moves money is answered within this time, with what then is known.
 POSTING_DEADLINE_SECONDS = env.float("POSTING_DEADLINE_SECONDS", default=10.0)
 
+# The processes of one host take turns at committing, by a lock on this file.
+COMMIT_TURN_FILE: Path | None = Path(env.str("COMMIT_TURN_FILE", default=str(DATA_DIR / "commit-turn")))
+
 
 # --- Redis, Celery -----------------------------------------------------------------------------------------------
 
