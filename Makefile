@@ -1,10 +1,11 @@
 # Every command of the project. `make` alone says what there is.
 PYTHON ?= python3
 TESTS ?=
+BENCH ?=
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format check schema requirements clean
+.PHONY: help run test bench lint format check schema requirements clean
 
 help: ## say what there is
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -15,11 +16,18 @@ help: ## say what there is
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@touch .venv/installed
 
+.venv/bench: .venv/installed requirements/bench.txt
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
+	@touch .venv/bench
+
 run: .venv/installed ## start everything and print the URL; Ctrl-C stops it
 	@exec .venv/bin/python -m ledger_project.run
 
 test: .venv/installed ## run every test, in parallel, on servers of its own (TESTS=path to choose)
 	.venv/bin/python -m pytest --numprocesses 4 --dist worksteal --quiet $(TESTS)
+
+bench: .venv/bench ## measure every figure of the README (BENCH="--quick" or "--only NAME" for a part)
+	.venv/bin/python -m benchmarks $(BENCH)
 
 lint: .venv/installed ## ruff, ruff format, mypy, missing migrations
 	.venv/bin/ruff check .
@@ -36,7 +44,7 @@ schema: .venv/installed ## write docs/openapi.yaml anew
 	DJANGO_SETTINGS_MODULE=ledger_project.settings.test .venv/bin/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
 
 requirements: .venv/installed ## compile requirements/*.in, with hashes
-	@for name in base production dev; do \
+	@for name in base production dev bench; do \
 		.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 			requirements/$$name.in --output-file requirements/$$name.txt || exit 1; \
 	done
