@@ -15,8 +15,7 @@ from types import TracebackType
 logger = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 0.25
-FIRST_PAUSE_SECONDS = 0.0002
-LONGEST_PAUSE_SECONDS = 0.002
+PAUSE_SECONDS = 0.0003  # between two looks at the lock
 
 
 class HostTurn:
@@ -27,10 +26,15 @@ class HostTurn:
         self._file: int | None = None
         self._process = 0
         self._have_turn = False
+        self._had_to_wait = False
 
     def __enter__(self) -> None:
         file = self._open()
-        self._have_turn = file is not None and _locked_in_time(file)
+        if file is None:
+            return
+        if self._had_to_wait:  # others are here: whoever just had the turn lets them try first
+            time.sleep(2 * PAUSE_SECONDS)
+        self._have_turn, self._had_to_wait = _locked_in_time(file)
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._have_turn and self._file is not None:
@@ -49,18 +53,17 @@ class HostTurn:
         return self._file
 
 
-def _locked_in_time(file: int) -> bool:
-    """Lock `file`, or give up when patience ends."""
-    deadline, pause = time.monotonic() + PATIENCE_SECONDS, FIRST_PAUSE_SECONDS
-    while True:
+def _locked_in_time(file: int) -> tuple[bool, bool]:
+    """Lock `file`, or give up when patience ends: whether it is locked, and whether that took waiting."""
+    deadline, waited = time.monotonic() + PATIENCE_SECONDS, False
+    while time.monotonic() < deadline:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            waited = True
+            time.sleep(PAUSE_SECONDS)
         except OSError:  # no locks on this file system
-            return False
+            return False, False
         else:
-            return True
+            return True, waited
+    return False, True

@@ -1,0 +1,77 @@
+"""Taking turns: between processes, by a lock on a file, and never for ever."""
+
+import fcntl
+import subprocess
+import sys
+
+import pytest
+
+from transactions import turn
+from transactions.turn import HostTurn
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "commit-turn"
+
+
+def is_locked(path) -> bool:
+    with path.open("w") as probe:
+        try:
+            fcntl.flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def test_the_lock_is_held_inside_and_free_afterwards(path):
+    mine = HostTurn(path)
+    for _ in range(2):
+        with mine:
+            assert is_locked(path)
+        assert not is_locked(path)
+
+
+def test_an_error_inside_gives_the_turn_back(path):
+    with pytest.raises(LookupError), HostTurn(path):
+        raise LookupError
+    assert not is_locked(path)
+
+
+def test_one_that_holds_on_to_its_turn_holds_nobody_up_for_long(path, monkeypatch):
+    monkeypatch.setattr(turn, "PATIENCE_SECONDS", 0.02)
+    with HostTurn(path), HostTurn(path) as second:
+        assert second is None  # inside, without the lock
+        assert is_locked(path)
+    assert not is_locked(path)
+
+
+def test_one_that_dies_in_its_turn_takes_no_lock_along(path):
+    code = (
+        "import os, pathlib, sys; from transactions.turn import HostTurn\n"
+        "HostTurn(pathlib.Path(sys.argv[1])).__enter__(); os._exit(9)"
+    )
+    dead = subprocess.run([sys.executable, "-c", code, str(path)], check=False, timeout=30)
+    assert dead.returncode == 9
+    assert not is_locked(path)
+
+
+@pytest.mark.parametrize("nowhere", [None, "/nonexistent/folder/file"])
+def test_without_a_file_there_are_no_turns_and_no_error(nowhere, tmp_path):
+    with HostTurn(nowhere and tmp_path / nowhere.lstrip("/")):
+        pass
+
+
+def test_turns_alternate_between_two_processes_and_nothing_is_lost(path):
+    code = (
+        "import pathlib, sys; from transactions import turn; from transactions.turn import HostTurn\n"
+        "turn.PATIENCE_SECONDS = 60\n"
+        "mine, counter = HostTurn(pathlib.Path(sys.argv[1])), pathlib.Path(sys.argv[2])\n"
+        "for _ in range(200):\n"
+        "    with mine: counter.write_text(str(int(counter.read_text()) + 1))\n"
+    )
+    counter = path.with_name("counter")
+    counter.write_text("0")
+    both = [subprocess.Popen([sys.executable, "-c", code, str(path), str(counter)]) for _ in range(2)]
+    assert [process.wait(60) for process in both] == [0, 0]
+    assert counter.read_text() == "400"
