@@ -439,3 +439,22 @@ class TestCreateDemoData:
         assert last == "8 of 8 transfers posted now"
         refused = run("create_demo_data", "--users", "0")
         assert (refused.returncode, refused.stdout) == (1, "")
+
+
+class TestFundingEverybody:
+    def test_every_active_customer_account_of_the_currency_is_funded_once(self, new_user, new_account, monkeypatch):
+        monkeypatch.setattr("transactions.ledger.GROUP_LIMIT", 2)  # more than one group
+        funded = [new_account(new_user()) for _ in range(5)]
+        yen = new_account(new_user(), currency="JPY")
+        for _ in range(2):
+            ask("seed_system_funds", "--amount", "10", "--all", "--key", "everybody")
+        assert [balance(account.pk) for account in funded] == [10] * 5
+        assert balance(yen.pk) == 0
+
+    def test_with_to_it_is_refused(self, new_user, new_account):
+        account = new_account(new_user())
+        assert "exclude" in refusal("seed_system_funds", "--amount", "10", "--all", "--to", str(account.pk))
+        assert nothing_moved()
+
+    def test_nobody_to_fund_is_said(self):
+        assert "no active account" in refusal("seed_system_funds", "--amount", "10", "--all")

@@ -34,7 +34,7 @@ class Command(LedgerCommand):
 
     help = (
         "Issue money: move AMOUNT from the system user's equity account to each of the given accounts, or to its "
-        "treasury account when none is given. The system user and its accounts are created when they are missing; a "
+        "treasury account when none is given; with --all, to every active customer account. The system user and its accounts are created when they are missing; a "
         "system user made here cannot log in. With the same --key the money moves once, however often this runs; "
         "without one a new key is made up and printed, so that a run that was interrupted can be repeated."
     )
@@ -48,6 +48,7 @@ class Command(LedgerCommand):
         parser.add_argument(
             "--to", nargs="+", action="extend", default=[], metavar="ACCOUNT", help="accounts to fund, by their ids"
         )
+        parser.add_argument("--all", action="store_true", help="fund every active customer account of the currency")
         parser.add_argument("--key", help="the idempotency key; with --to, each account has its own below this one")
         parser.add_argument(
             "--system-user", metavar="EMAIL", help=f"default: {EMAIL_VARIABLE} from the environment, or {DEFAULT_EMAIL}"
@@ -60,7 +61,9 @@ class Command(LedgerCommand):
         to_minor(amount, currency)
         email = read_email(options["system_user"], EMAIL_VARIABLE, DEFAULT_EMAIL)
         find_system_user(email)
-        accounts = _funded(options["to"], currency)
+        if options["to"] and options["all"]:
+            raise CommandError("--all and --to exclude each other")
+        accounts = _everybody(currency) if options["all"] else _funded(options["to"], currency)
         if options["key"] is None:
             self.tell(f"key: {key}", options)
         system, _ = ensure_system_user(email=email)
@@ -75,7 +78,10 @@ def issue(
     """Move `amount` (major units) from the equity account of `system` to each account of `keys`, once for its key."""
     ensure_system_account(user_id=system, currency=currency, kind=Account.Kind.EQUITY)
     transfers = [Transfer(system, None, account, amount, key) for account, key in keys.items()]
-    return list(zip(keys, ledger.post_together(transfers), strict=True))
+    results: list[Result] = []
+    for start in range(0, len(transfers), ledger.GROUP_LIMIT):
+        results += ledger.post_together(transfers[start : start + ledger.GROUP_LIMIT])
+    return list(zip(keys, results, strict=True))
 
 
 def _described(result: Result) -> dict[str, Any]:
@@ -110,6 +116,16 @@ def _funded(given: Sequence[str], currency: str) -> list[ObjectId]:
         if currencies[account] != currency:
             raise CommandError(f"account {account} holds {currencies[account]}, not {currency}")
     return ids
+
+
+def _everybody(currency: str) -> list[ObjectId]:
+    """Every active customer account of the currency. Raises CommandError: there is none."""
+    customers = Account.objects.filter(
+        kind=Account.Kind.CUSTOMER, status=Account.Status.ACTIVE, currency=currency
+    ).values_list("pk", flat=True)
+    if not customers:
+        raise CommandError(f"there is no active account in {currency}")
+    return list(customers)
 
 
 def _treasury(system: ObjectId, currency: str) -> ObjectId:
