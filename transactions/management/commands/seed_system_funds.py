@@ -33,10 +33,11 @@ class Command(LedgerCommand):
     """Running it twice with one key moves the money once."""
 
     help = (
-        "Issue money: move AMOUNT from the system user's equity account to each of the given accounts, or to its "
-        "treasury account when none is given; with --all, to every active customer account. The system user and its accounts are created when they are missing; a "
-        "system user made here cannot log in. With the same --key the money moves once, however often this runs; "
-        "without one a new key is made up and printed, so that a run that was interrupted can be repeated."
+        "Issue money: move AMOUNT from the system user's equity account to each of the given accounts; with --all, to "
+        "every active customer account; otherwise to its treasury account. The system user and its accounts are "
+        "created when they are missing; a system user made here cannot log in. With the same --key the money moves "
+        "once, however often this runs; without one a new key is made up and printed, so that a run that was "
+        "interrupted can be repeated."
     )
     example = "./manage.py seed_system_funds --amount 1000000 --currency INR --key opening-2026"
     exit_codes = LedgerCommand.exit_codes | {1: "something was refused; the reason is on standard error"}
