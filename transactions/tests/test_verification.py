@@ -14,8 +14,9 @@ from bson import Int64, ObjectId
 from accounts.opening import AccountNotFound, open_account
 from ledger_project.mongo import database
 from transactions import ledger, verification
+from transactions.invariants import Code
 from transactions.posting import Transfer, entry_hash
-from transactions.verification import Code, extent, verify
+from transactions.verification import extent, verify
 
 
 @dataclass

@@ -9,7 +9,8 @@ from tqdm import tqdm
 from ledger_project.commands import Answer, LedgerCommand
 from ledger_project.jsonio import plain
 from ledger_project.money import UnknownCurrency, to_major
-from transactions.verification import Finding, Report, Total, extent, verify
+from transactions.invariants import Finding, Total
+from transactions.verification import Report, extent, verify
 
 
 class Command(LedgerCommand):

@@ -1,0 +1,205 @@
+"""The invariants of the ledger, pure: documents in, findings out. verification.py reads what they are applied to."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from bson import ObjectId
+
+from accounts.models import GENESIS, Account
+from ledger_project.mongo import Document
+from transactions.models import Entry, Transaction
+from transactions.posting import entry_hash
+
+# What is read of a document, and the type that each field must have.
+ACCOUNT_FIELDS = {
+    "_id": ObjectId,
+    "kind": str,
+    "currency": str,
+    "may_overdraw": bool,
+    "balance_minor": int,
+    "sequence": int,
+    "chain_head": str,
+}
+ENTRY_FIELDS = {
+    "_id": ObjectId,
+    "account": ObjectId,
+    "sequence": int,
+    "transaction": ObjectId,
+    "counter_account": ObjectId,
+    "direction": str,
+    "amount_minor": int,
+    "currency": str,
+    "balance_after_minor": int,
+    "created_at": datetime,
+    "hash": str,
+}
+TRANSACTION_FIELDS = {
+    "_id": ObjectId,
+    "from_account": ObjectId,
+    "to_account": ObjectId,
+    "amount_minor": int,
+    "currency": str,
+    "status": str,
+    "debit_entry": ObjectId,
+    "credit_entry": ObjectId,
+}
+# The transaction's fields that name the entry itself, its account, and the other account.
+SIDES = {
+    Entry.Direction.DEBIT.value: ("debit_entry", "from_account", "to_account"),
+    Entry.Direction.CREDIT.value: ("credit_entry", "to_account", "from_account"),
+}
+STATUSES = frozenset(Transaction.Status.values)
+
+
+class Code(StrEnum):
+    """What can be wrong, by a stable name."""
+
+    INDEX_MISSING = "index_missing"  # a unique index is gone, or no longer unique
+    SUM_NOT_ZERO = "sum_not_zero"  # the balances of a currency do not sum to zero
+    MALFORMED = "malformed"  # a field is missing or has a type that no posting writes
+    ACCOUNT_UNKNOWN = "account_unknown"  # entries of an account that does not exist
+    ACCOUNT_SEQUENCE = "account_sequence"  # the account counts more or fewer entries than there are
+    ACCOUNT_BALANCE = "account_balance"  # the account's balance is not what its entries make
+    ACCOUNT_CHAIN_HEAD = "account_chain_head"  # the account's head is not its last entry's hash
+    ENTRY_SEQUENCE = "entry_sequence"  # a gap, or a number twice
+    ENTRY_HASH = "entry_hash"  # the hash is not that of this entry on the one before it
+    ENTRY_BALANCE = "entry_balance"  # balance_after is not the balance before plus or minus the amount
+    ENTRY_AMOUNT = "entry_amount"  # the amount is not positive
+    ENTRY_CURRENCY = "entry_currency"  # another currency than the account's
+    BELOW_ZERO = "below_zero"  # the entry takes a customer's balance below zero
+    TRANSACTION_MISSING = "transaction_missing"  # the entry's transaction does not exist
+    TRANSACTION_DIFFERS = "transaction_differs"  # the entry and its transaction contradict each other
+    ENTRY_MISSING = "entry_missing"  # an entry of the transaction does not exist
+    TRANSACTION_ACCOUNTS = "transaction_accounts"  # both sides are one account, or one entry
+    TRANSACTION_STATUS = "transaction_status"  # a status that the ledger does not know
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One invariant that does not hold: which, the id of what breaks it, and exact values, amounts in minor units."""
+
+    code: Code
+    subject: Any
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """All balances of one currency at one moment; `issued_minor` is what the equity accounts gave out."""
+
+    sum_minor: int
+    issued_minor: int
+    accounts: int
+
+
+class Link(NamedTuple):
+    """Where a chain stands: the last entry's number and hash, and the balance after it."""
+
+    sequence: int
+    hash: str
+    balance_minor: int
+
+
+START = Link(0, GENESIS, 0)
+
+
+def index_findings(collection: str, name: str, keys: list[tuple[str, int]], found: Document) -> Iterator[Finding]:
+    """Whether `found`, the indexes of `collection`, has a unique one on all documents over `keys`."""
+    for index in found.values():
+        if index["key"] == keys and index.get("unique") and "partialFilterExpression" not in index:
+            return
+    yield Finding(Code.INDEX_MISSING, f"{collection}.{name}", f"no unique index over {', '.join(k for k, _ in keys)}")
+
+
+def total_findings(currency: str, total: Total) -> Iterator[Finding]:
+    """Whether a currency's balances sum to zero."""
+    if total.sum_minor != 0:
+        yield Finding(
+            Code.SUM_NOT_ZERO, currency, f"{total.accounts} balances of {currency} sum to {total.sum_minor}, not 0"
+        )
+
+
+def has_shape(document: Document, fields: dict[str, type]) -> bool:
+    """Whether every field is there with its type, so that the rules below can rely on it."""
+    typed = all(map(isinstance, map(document.get, fields), fields.values()))
+    return typed and document.get("direction", Entry.Direction.DEBIT.value) in SIDES
+
+
+def shape_findings(document: Document, fields: dict[str, type]) -> Iterator[Finding]:
+    """What keeps `document` from having that shape."""
+    for name, type_ in fields.items():
+        if not isinstance(document.get(name), type_) or (name == "direction" and document[name] not in SIDES):
+            message = f"{name} is {document.get(name)!r}, which no posting writes ({type_.__name__})"
+            yield Finding(Code.MALFORMED, document["_id"], message)
+
+
+def entry_findings(entry: Document, before: Link, account: Document) -> Iterator[Finding]:
+    """Whether `entry` follows the link `before` it on `account`."""
+    amount, after = entry["amount_minor"], entry["balance_after_minor"]
+    if entry["sequence"] != before.sequence + 1:
+        # What came before is not known, so neither hash nor balance can be judged.
+        message = f"sequence {entry['sequence']} on account {account['_id']} where {before.sequence + 1} was due"
+        yield Finding(Code.ENTRY_SEQUENCE, entry["_id"], message)
+    else:
+        if entry["hash"] != (due := entry_hash(before.hash, entry)):
+            yield Finding(Code.ENTRY_HASH, entry["_id"], f"hash is {entry['hash']}, its fields make {due}")
+        signed = amount if entry["direction"] == Entry.Direction.CREDIT else -amount
+        if after != (due := before.balance_minor + signed):
+            message = f"balance after is {after}, {before.balance_minor} {signed:+d} makes {due}"
+            yield Finding(Code.ENTRY_BALANCE, entry["_id"], message)
+    if amount <= 0:
+        yield Finding(Code.ENTRY_AMOUNT, entry["_id"], f"amount is {amount}")
+    if entry["currency"] != account["currency"]:
+        message = f"currency is {entry['currency']}, that of account {account['_id']} is {account['currency']}"
+        yield Finding(Code.ENTRY_CURRENCY, entry["_id"], message)
+    if after < 0 and not (account["may_overdraw"] and account["kind"] == Account.Kind.EQUITY):
+        yield Finding(Code.BELOW_ZERO, entry["_id"], f"balance of account {account['_id']} after it is {after}")
+
+
+def head_findings(account: Document, link: Link) -> Iterator[Finding]:
+    """Whether `account` says what its entries say, at the link that its sequence names."""
+    if account["balance_minor"] != link.balance_minor:
+        message = f"balance is {account['balance_minor']}, its {link.sequence} entries make {link.balance_minor}"
+        yield Finding(Code.ACCOUNT_BALANCE, account["_id"], message)
+    if account["chain_head"] != link.hash:
+        message = f"chain head is {account['chain_head']}, the hash of entry {link.sequence} is {link.hash}"
+        yield Finding(Code.ACCOUNT_CHAIN_HEAD, account["_id"], message)
+
+
+def match_findings(entry: Document, transaction: Document | None) -> Iterator[Finding]:
+    """Whether `entry` and the transaction that it names tell the same story."""
+    if transaction is None:
+        message = f"its transaction {entry['transaction']} does not exist"
+        yield Finding(Code.TRANSACTION_MISSING, entry["_id"], message)
+        return
+    itself, own, other = SIDES[entry["direction"]]
+    for name, due in (
+        (itself, entry["_id"]),
+        (own, entry["account"]),
+        (other, entry["counter_account"]),
+        ("amount_minor", entry["amount_minor"]),
+        ("currency", entry["currency"]),
+    ):
+        if (said := transaction.get(name)) != due:
+            message = f"{name} of transaction {transaction['_id']} is {said}, the entry's is {due}"
+            yield Finding(Code.TRANSACTION_DIFFERS, entry["_id"], message)
+
+
+def transaction_findings(transaction: Document, entries: dict[ObjectId, Document]) -> Iterator[Finding]:
+    """Whether `transaction` has its two entries among `entries`, and two accounts. match_findings does the rest."""
+    subject = transaction["_id"]
+    for side in ("debit_entry", "credit_entry"):
+        entry = entries.get(transaction[side])
+        if entry is None:
+            yield Finding(Code.ENTRY_MISSING, subject, f"its {side} {transaction[side]} does not exist")
+        elif entry.get("transaction") != subject:
+            message = f"its {side} {transaction[side]} belongs to transaction {entry.get('transaction')}"
+            yield Finding(Code.TRANSACTION_DIFFERS, subject, message)
+    for one, two in (("from_account", "to_account"), ("debit_entry", "credit_entry")):
+        if transaction[one] == transaction[two]:
+            yield Finding(Code.TRANSACTION_ACCOUNTS, subject, f"{one} and {two} are both {transaction[one]}")
+    if transaction["status"] not in STATUSES:
+        yield Finding(Code.TRANSACTION_STATUS, subject, f"status is {transaction['status']}")
