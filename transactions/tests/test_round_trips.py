@@ -1,0 +1,205 @@
+"""What a posting costs: the commands it sends to MongoDB, and the messages it sends to Celery."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from functools import partial
+from threading import current_thread
+from uuid import uuid4
+
+import pytest
+from celery.signals import before_task_publish
+from pymongo.monitoring import CommandListener, CommandStartedEvent
+
+from ledger_project.mongo import connection
+from transactions import ledger
+from transactions.posting import Transfer
+from transactions.signals import transactions_completed
+from transactions.tests.crowd import at_once, in_one_group, word
+from users import tasks
+from users.authentication import TokenAuthentication, issue_token
+from users.models import User
+from users.tests.waiting import wait_until
+
+
+class Sent(CommandListener):
+    """The commands that this process sends, in order, and which of them are in a transaction."""
+
+    def __init__(self) -> None:
+        self.commands: list[str] = []
+        self.transactions: set[int] = set()
+        self.outside: list[str] = []
+
+    def started(self, event: CommandStartedEvent) -> None:
+        self.commands.append(event.command_name)
+        if event.command.get("autocommit") is False:
+            self.transactions.add(event.command["txnNumber"])
+        else:
+            self.outside.append(event.command_name)
+
+    def succeeded(self, event) -> None:
+        """Of no interest."""
+
+    def failed(self, event) -> None:
+        """Of no interest."""
+
+    def clear(self) -> None:
+        """Begin to count."""
+        self.__init__()
+
+
+@pytest.fixture
+def sent() -> Iterator[Sent]:
+    """What is sent on a client of this test's own."""
+    listener, options = Sent(), connection().settings_dict["OPTIONS"]
+    connection().close_pool()
+    options["event_listeners"] = [listener]
+    try:
+        yield listener
+    finally:
+        connection().close_pool()
+        del options["event_listeners"]
+
+
+@pytest.fixture
+def pair(new_user, new_account):
+    """Asha's account with 500, and Ben's with nothing."""
+    return new_account(new_user(), funds=500), new_account(new_user(name="Ben"))
+
+
+def transfers(pair, number: int) -> list[Transfer]:
+    payer, payee = pair
+    return [Transfer(payer.user_id, payer.pk, payee.pk, Decimal(1), uuid4().hex) for _ in range(number)]
+
+
+POSTING = ["aggregate", "update", "insert", "insert", "insert", "commitTransaction"]
+
+
+def test_authentication_is_one_command(sent, new_user):
+    user = new_user()
+    token = issue_token(user)
+    sent.clear()
+    authentication = TokenAuthentication()
+    assert authentication.get_user(authentication.get_validated_token(token.encode())) == user
+    assert sent.commands == ["aggregate"]
+
+
+def test_a_lone_transfer_is_six_commands_in_one_transaction(sent, pair):
+    sent.clear()
+    ledger.post(*transfers(pair, 1))
+    assert sent.commands == POSTING
+    assert len(sent.transactions) == 1
+    assert sent.outside == []
+
+
+def test_a_transfer_over_http_is_authentication_and_those_six(sent, pair, client_of):
+    payer, payee = pair
+    client = client_of(User.objects.get(pk=payer.user_id))
+    body = {"fromAccount": str(payer.pk), "toAccount": str(payee.pk), "amount": 1, "idempotencyKey": "k"}
+    client.post("/api/transactions/", body | {"idempotencyKey": "the first request of a process does more"})
+    sent.clear()
+    assert client.post("/api/transactions/", body).status_code == 201
+    assert sent.commands == ["aggregate", *POSTING]
+    assert sent.outside == ["aggregate"]
+
+
+@pytest.mark.parametrize("size", [1, 10, 200])
+@pytest.mark.parametrize("atomic", [False, True])
+def test_a_batch_of_any_size_is_the_same_six_commands(sent, pair, size, atomic):
+    sent.clear()
+    results = ledger.post_together(transfers(pair, size), atomic=atomic)
+    assert [word(result) for result in results] == ["posted"] * size
+    assert sent.commands == POSTING
+    assert len(sent.transactions) == 1
+
+
+@pytest.mark.parametrize("size", [1, 10, 60])
+def test_requests_that_share_a_commit_share_its_six_commands(sent, pair, size):
+    sent.clear()
+    results = in_one_group([partial(ledger.post, transfer) for transfer in transfers(pair, size)])
+    assert [word(result) for result in results] == ["posted"] * size
+    assert sent.commands == POSTING
+    assert len(sent.transactions) == 1
+
+
+@pytest.mark.parametrize("size", [1, 10, 200])
+def test_initial_funds_are_the_same_six_commands(sent, pair, system_user, size):
+    funds = [Transfer(system_user.pk, None, pair[1].pk, Decimal(1), uuid4().hex) for _ in range(size)]
+    sent.clear()
+    ledger.post_together(funds)
+    assert sent.commands == POSTING
+
+
+@pytest.mark.parametrize("size", [1, 10, 200])
+def test_a_replay_writes_nothing(sent, pair, size):
+    asked = transfers(pair, size)
+    ledger.post_together(asked)
+    sent.clear()
+    assert [word(result) for result in ledger.post_together(asked)] == ["replayed"] * size
+    assert sent.commands == ["aggregate", "commitTransaction"]
+
+
+def test_a_refusal_writes_nothing(sent, pair):
+    payer, payee = pair
+    sent.clear()
+    (result,) = ledger.post_together([Transfer(payer.user_id, payer.pk, payee.pk, Decimal(501), "k")])
+    assert word(result) == "insufficient_funds"
+    assert sent.commands == ["aggregate", "commitTransaction"]
+
+
+def test_requests_at_once_cost_six_commands_a_group_and_not_a_request(sent, pair):
+    sent.clear()
+    at_once([partial(ledger.post, transfer) for transfer in transfers(pair, 64)])
+    assert sent.commands == POSTING * len(sent.transactions)
+    assert len(sent.transactions) < 64 / 2
+
+
+@pytest.fixture
+def published(monkeypatch) -> Iterator[list[str]]:
+    """The names of the tasks that a sender of this test's own publishes; no wake-up of earlier is among them."""
+    sender, names = tasks._WakeUp(), []
+    monkeypatch.setattr(tasks, "_wake_up", sender)
+
+    def note(sender: str, **kwargs) -> None:
+        if current_thread() is tasks._wake_up._thread:
+            names.append(sender)
+
+    before_task_publish.connect(note)
+    try:
+        yield names
+    finally:
+        before_task_publish.disconnect(note)
+
+
+@pytest.fixture
+def completed() -> Iterator[list[int]]:
+    """For each group that was committed, how many transactions it made."""
+    sizes: list[int] = []
+
+    def note(transaction_ids: list, **kwargs) -> None:
+        sizes.append(len(transaction_ids))
+
+    transactions_completed.connect(note)
+    try:
+        yield sizes
+    finally:
+        transactions_completed.disconnect(note)
+
+
+def test_a_group_sends_one_wake_up_and_not_one_a_transfer(pair, published, completed):
+    for _ in range(3):
+        in_one_group([partial(ledger.post, transfer) for transfer in transfers(pair, 20)])
+    wait_until(lambda: published and not tasks._wake_up._asked.is_set())
+    assert completed == [20, 20, 20]
+    assert set(published) == {"users.tasks.send_notifications"}
+    assert len(published) <= 3
+
+
+def test_a_replay_and_a_refusal_wake_nobody(pair, published, completed):
+    (asked,) = transfers(pair, 1)
+    ledger.post(asked)
+    wait_until(lambda: published)
+    ledger.post(asked)
+    ledger.post_together([Transfer(asked.initiator, asked.from_account, asked.to_account, Decimal(501), "k")])
+    assert completed == [1]
+    assert not tasks._wake_up._asked.is_set()
+    assert len(published) == 1
