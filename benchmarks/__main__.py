@@ -18,7 +18,7 @@ from typing import NoReturn
 from pymongo import MongoClient
 
 from benchmarks import plots, report
-from benchmarks.figures import Figure
+from benchmarks.figures import Figure, NothingAnswered
 from benchmarks.load import WrkIsMissing, have_wrk
 from benchmarks.runs import FULL, QUICK, RUNS, Plan
 from benchmarks.servers import ROOT, Stage, ToolFailed
@@ -37,7 +37,7 @@ def main() -> int:
         have_wrk()
         with Stage() as stage:
             return _measure(stage, plan, asked.only or list(RUNS), asked.results or _results(asked))
-    except (WrkIsMissing, DidNotStart, ToolFailed) as error:
+    except (WrkIsMissing, DidNotStart, ToolFailed, NothingAnswered) as error:
         _say(f"make bench: {error}")
         return 2
     except KeyboardInterrupt:
@@ -76,6 +76,8 @@ def _measure(stage: Stage, plan: Plan, names: Sequence[str], results: Path) -> i
         _say(f"\n{name}, after {time.monotonic() - began:.0f} s\n{report.table(measured.figures)}")
     verified = stage.verify()
     under = report.conditions(plan, _mongod(stage)) | {"took": f"{time.monotonic() - began:.0f} s"}
+    if stage.failures:
+        under["FAILED"] = "; ".join(stage.failures)
     report.write(results, figures=figures, percentiles_ms=percentiles_ms, under=under, verified=verified)
     plots.draw(results, figures, percentiles_ms)
     _say(f"\n{report.table(figures)}\n\n{report.raw_numbers(figures)}\n")

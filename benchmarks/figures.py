@@ -8,6 +8,14 @@ from dataclasses import dataclass
 from benchmarks.load import Load
 
 PAUSE_SECONDS = 0.3
+ATTEMPTS = 3
+
+
+class NothingAnswered(Exception):
+    """A side came to nothing in its time, again and again: it stands still, or the machine is far too busy."""
+
+    def __init__(self) -> None:
+        super().__init__("a server answered nothing in its time: it stands still, or this machine is far too busy")
 
 
 @dataclass(frozen=True)
@@ -64,9 +72,18 @@ def in_turns(rounds: int, *sides: Callable[[], Load]) -> list[list[Load]]:
     found: list[list[Load]] = [[] for _ in sides]
     for _ in range(rounds):
         for side, runs in zip(sides, found, strict=True):
-            runs.append(side())
+            runs.append(_with_answers(side))
             settle(runs[-1])
     return found
+
+
+def _with_answers(side: Callable[[], Load]) -> Load:
+    """Run `side` until anything was answered. Raises NothingAnswered."""
+    for _ in range(ATTEMPTS):
+        load = side()
+        if load.operations:
+            return load
+    raise NothingAnswered
 
 
 def settle(load: Load) -> None:

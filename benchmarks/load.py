@@ -78,7 +78,7 @@ def _load(found: dict) -> Load:
 
 
 def _failure(found: dict) -> str:
-    if not found["bad"] and not found["broken"] and found["operations"]:
+    if not found["bad"] and not found["broken"]:
         return ""
     counted = f"{found['bad']} wrong answers, {found['broken']} broken connections, {found['operations']} good ones"
     return "\n  ".join([counted, *found["first_bad"].splitlines()])

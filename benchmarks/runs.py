@@ -1,11 +1,12 @@
 """What is measured, figure by figure: which servers, which load, against what, and the bound."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median as middle
 
-from benchmarks.figures import Figure, Side, at_least, at_most, in_turns, median, rate, settle
+from benchmarks.figures import Figure, NothingAnswered, Side, at_least, at_most, in_turns, median, rate, settle
 from benchmarks.load import Load
 from benchmarks.raw_limit import RawLimit
 from benchmarks.servers import Ledger, Stage, Web
@@ -14,6 +15,7 @@ PAGE = 50
 BATCH = 1000
 RAW_THREADS = 16
 PROCESSES = 2
+POSTING_SECONDS = 600
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Plan:
     memory_marks: tuple[int, int]  # after how many transfers memory is looked at
 
 
-FULL = Plan(rounds=3, seconds=4, transfers=1_000_000, memory_marks=(20_000, 200_000))
+FULL = Plan(rounds=3, seconds=3, transfers=1_000_000, memory_marks=(20_000, 200_000))
 QUICK = Plan(rounds=1, seconds=2, transfers=20_000, memory_marks=(1_000, 20_000))
 
 
@@ -238,8 +240,11 @@ def memory(stage: Stage, plan: Plan) -> Measured:
 
 
 def _post_until(stage: Stage, web: Web, ledger: Ledger, posted: int, mark: int) -> int:
-    """Post singles and batches in turns until `mark` have been posted; how many it were."""
+    """Post singles and batches in turns until `mark` have been posted; how many it were. Raises NothingAnswered."""
+    give_up = time.monotonic() + POSTING_SECONDS
     while posted < mark:
+        if time.monotonic() > give_up:
+            raise NothingAnswered
         posted += stage.transfers(web, ledger, seconds=2).operations
         if posted < mark:
             batches = stage.batches(web, ledger, size=BATCH, seconds=4, connections=2)
