@@ -21,6 +21,8 @@ from transactions.tests.web import Call, Load, web
 from transactions.verification import verify
 from users.tests.waiting import wait_until
 
+pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+
 CALLERS = 16
 BUSY = 150  # transfers, before anything happens
 GRACE_SECONDS = 15  # the Procfile's

@@ -116,6 +116,8 @@ class Caller(Thread):
                     self.connection.connect()
             except ConnectionRefusedError:
                 return
+            except ConnectionResetError:  # the server ended in this very moment; nothing was asked for yet
+                continue
             self.calls.append(self.call())
 
     def call(self) -> Call:
