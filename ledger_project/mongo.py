@@ -17,7 +17,7 @@ from django.db import connection as django_connection
 from django.db.models import Model
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
-from pymongo.errors import ConnectionFailure, PyMongoError
+from pymongo.errors import BulkWriteError, ConnectionFailure, DuplicateKeyError, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
@@ -30,6 +30,7 @@ M = TypeVar("M", bound=Model)
 
 # Acknowledged means: on the journals of a majority.
 DURABLE = WriteConcern(w="majority", j=True, wtimeout=5000)
+DUPLICATE_KEY = 11000
 TIMES_WITH_ZONE: CodecOptions[Document] = CodecOptions(tz_aware=True)
 
 
@@ -121,6 +122,13 @@ def is_passing(error: PyMongoError) -> bool:
     """Whether `error` may go away by itself: the network, a change of primary, a conflict, a time-out."""
     labels = ("TransientTransactionError", "UnknownTransactionCommitResult", "RetryableWriteError")
     return error.timeout or isinstance(error, ConnectionFailure) or any(map(error.has_error_label, labels))
+
+
+def is_duplicate_key(error: PyMongoError) -> bool:
+    """Whether a unique index refused a document; insert_many and the ORM say so in a BulkWriteError."""
+    if isinstance(error, BulkWriteError):
+        return any(refused["code"] == DUPLICATE_KEY for refused in error.details.get("writeErrors", ()))
+    return isinstance(error, DuplicateKeyError)
 
 
 def is_writable_primary() -> bool:

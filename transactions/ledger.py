@@ -15,13 +15,13 @@ from bson.errors import BSONError
 from django.conf import settings
 from django.utils import timezone
 from pymongo import UpdateOne
-from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.errors import PyMongoError
 
 from accounts.models import Account
 from ledger_project.errors import LedgerError
 from ledger_project.jsonio import plain, timestamp
 from ledger_project.money import to_major
-from ledger_project.mongo import Document, Unit, database, from_document, is_passing, run_transaction
+from ledger_project.mongo import Document, Unit, database, from_document, is_duplicate_key, is_passing, run_transaction
 from transactions import posting
 from transactions.group_commit import GroupCommit
 from transactions.models import Entry, Transaction
@@ -95,10 +95,9 @@ def _commit(orders: Sequence[Order], *, again: bool = True) -> list[list[Result]
     """
     try:
         return run_transaction(lambda unit: _post_in(unit, orders))
-    except DuplicateKeyError as error:
-        # A key was posted elsewhere after our snapshot was taken: read again, it is a replay now.
-        return _commit(orders, again=False) if again else _narrow_down(orders, error)
     except PyMongoError as error:
+        if again and is_duplicate_key(error):  # posted elsewhere after our snapshot was taken: now it is a replay
+            return _commit(orders, again=False)
         if not is_passing(error):
             return _narrow_down(orders, error)
         logger.error("posting failed at its deadline: %s", type(error).__name__)

@@ -3,16 +3,14 @@
 from http import HTTPStatus
 
 from django.contrib.auth.hashers import check_password, make_password
-from pymongo.errors import BulkWriteError
+from pymongo.errors import PyMongoError
 
 from ledger_project.errors import LedgerError
-from ledger_project.mongo import Unit, run_transaction
+from ledger_project.mongo import Unit, is_duplicate_key, run_transaction
 from users import notifications
 from users.managers import UserManager
 from users.models import Notification, User
 from users.signals import user_registered
-
-DUPLICATE_KEY = 11000
 
 
 class EmailTaken(LedgerError):
@@ -52,8 +50,8 @@ def register_user(*, email: str, name: str, password: str, is_system: bool = Fal
 
     try:
         return run_transaction(work)
-    except BulkWriteError as error:  # the ORM inserts in bulk, even one
-        if any(refused["code"] == DUPLICATE_KEY for refused in error.details["writeErrors"]):
+    except PyMongoError as error:
+        if is_duplicate_key(error):
             raise EmailTaken from None
         raise
 

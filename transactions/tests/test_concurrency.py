@@ -198,3 +198,21 @@ def test_a_write_that_the_server_forbids_moves_nothing(pair, fail_command):
     fail_command("ping", times=0)
     assert (balance(asha), balance(ben)) == (500, 0)
     assert not Transaction.objects.filter(idempotency_key="k").exists()
+
+
+def test_a_key_that_the_unique_index_refuses_is_read_again_and_is_a_replay(pair, monkeypatch):
+    asha, ben = pair
+    first = ledger.post(transfer(asha, ben, "10", "k"))
+    load, loads = ledger._load, []
+
+    def blind_at_first(unit, transfers):
+        books = load(unit, transfers)
+        loads.append(1)
+        if len(loads) == 1:
+            books.known.clear()  # as if the key had been posted after the snapshot
+        return books
+
+    monkeypatch.setattr(ledger, "_load", blind_at_first)
+    again = ledger.post(transfer(asha, ben, "10", "k"))
+    assert (again.replayed, again.transaction.pk, len(loads)) == (True, first.transaction.pk, 2)
+    assert balance(ben) == 10
