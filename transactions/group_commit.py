@@ -87,7 +87,7 @@ class GroupCommit(Generic[O, R]):
         if not self._enter(ticket):
             self._wait(ticket, timeout_seconds)
         if not ticket.is_settled:
-            self._lead()
+            self._lead(ticket)
         return ticket.take()
 
     def _enter(self, ticket: _Ticket[O, R]) -> bool:
@@ -113,8 +113,8 @@ class GroupCommit(Generic[O, R]):
             self._size -= len(ticket.order)
             raise TooBusy
 
-    def _lead(self) -> None:
-        """Commit one group and hand the lead on."""
+    def _lead(self, own: _Ticket[O, R]) -> None:
+        """Commit one group, `own` at its head, and hand the lead on, whatever happens."""
         group: list[_Ticket[O, R]] = []
         try:
             with self._turn:  # while it waits for its turn, the group grows
@@ -123,12 +123,19 @@ class GroupCommit(Generic[O, R]):
             for ticket, result in zip(group, results, strict=True):
                 ticket.result = result
         except BaseException as error:
-            for ticket in group:
+            for ticket in group or self._withdraw(own):
                 ticket.error = error
             if not isinstance(error, Exception):
                 raise
         finally:
             self._hand_on(group)
+
+    def _withdraw(self, ticket: _Ticket[O, R]) -> list[_Ticket[O, R]]:
+        """Take a ticket out of the queue whose turn never came."""
+        with self._lock:
+            self._waiting.remove(ticket)
+            self._size -= len(ticket.order)
+        return [ticket]
 
     def _take_group(self) -> list[_Ticket[O, R]]:
         """The tickets at the head of the queue, as many as fit; at least one."""

@@ -4,6 +4,7 @@ The only module that writes accounts' balances, transactions and entries.
 """
 
 import logging
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,6 +37,7 @@ logger = logging.getLogger(__name__)
 
 ACCOUNTS, TRANSACTIONS, ENTRIES = (model._meta.db_table for model in (Account, Transaction, Entry))
 LOOK_UP_SECONDS = 3
+LEAST_SECONDS = 0.5  # what a commit gets even when its deadline is near
 GROUP_LIMIT = 1000  # transfers in one MongoDB transaction; past it, a longer commit costs more than a second one
 QUEUE_LIMIT = 5000  # transfers that may wait in a process; what comes then is told at once to come again
 
@@ -84,36 +86,42 @@ def post_together(transfers: Sequence[Transfer], *, atomic: bool = False) -> lis
     except TooBusy as busy:
         return [busy] * len(order)
     except Overdue:
-        return _look_up(order, OutcomeUnknown())
+        return _look_up([order], OutcomeUnknown())[0]
 
 
-def _commit(orders: Sequence[Order], *, again: bool = True) -> list[list[Result]]:
-    """Commit a group in one MongoDB transaction; one list of results for each order. Never raises for the database.
+def _commit(orders: Sequence[Order]) -> list[list[Result]]:
+    """Commit a group; one list of results for each order. Never raises for the database, and ends at one deadline."""
+    return _commit_until(time.monotonic() + settings.POSTING_DEADLINE_SECONDS, orders)
+
+
+def _commit_until(deadline: float, orders: Sequence[Order], *, again: bool = True) -> list[list[Result]]:
+    """Commit `orders` in one MongoDB transaction, before `deadline` on the monotonic clock.
 
     Groups of other processes that share an account or a key with this one: MongoDB lets the first one through and makes
     the other start again on what the first left behind. A lasting error is narrowed down to the order that causes it.
     """
+    remaining = max(deadline - time.monotonic(), LEAST_SECONDS)
     try:
-        return run_transaction(lambda unit: _post_in(unit, orders))
+        return run_transaction(lambda unit: _post_in(unit, orders), timeout_seconds=remaining)
     except PyMongoError as error:
         if again and is_duplicate_key(error):  # posted elsewhere after our snapshot was taken: now it is a replay
-            return _commit(orders, again=False)
+            return _commit_until(deadline, orders, again=False)
         if not is_passing(error):
-            return _narrow_down(orders, error)
+            return _narrow_down(deadline, orders, error)
         logger.error("posting failed at its deadline: %s", type(error).__name__)
-        return [_look_up(order, _told_of(error)) for order in orders]
+        return _look_up(orders, _told_of(error))
     except (BSONError, OverflowError, UnicodeError, AssertionError) as error:
-        return _narrow_down(orders, error)
+        return _narrow_down(deadline, orders, error)
 
 
-def _narrow_down(orders: Sequence[Order], error: Exception) -> list[list[Result]]:
+def _narrow_down(deadline: float, orders: Sequence[Order], error: Exception) -> list[list[Result]]:
     """Commit both halves of the group by themselves, down to the one order that the database refuses."""
     if len(orders) > 1:
         half = len(orders) // 2
-        return _commit(orders[:half]) + _commit(orders[half:])
+        return _commit_until(deadline, orders[:half]) + _commit_until(deadline, orders[half:])
     code = getattr(error, "code", None)
     logger.error("the database refuses an order of %d: %s (%s)", len(orders[0]), type(error).__name__, code)
-    return [_look_up(orders[0], Forbidden())]
+    return _look_up(orders, Forbidden())
 
 
 def _post_in(unit: Unit, orders: Sequence[Order]) -> list[list[Result]]:
@@ -237,17 +245,21 @@ def _told_of(error: PyMongoError) -> LedgerError:
     return OutcomeUnknown() if error.has_error_label("UnknownTransactionCommitResult") else NotPosted()
 
 
-def _look_up(order: Order, otherwise: LedgerError) -> list[Result]:
-    """What became of `order` after the database failed: a transfer whose key is there was posted; else `otherwise`."""
+def _look_up(orders: Sequence[Order], otherwise: LedgerError) -> list[list[Result]]:
+    """What became of `orders` after the database failed: a transfer whose key is there was posted; else `otherwise`.
+
+    One look for the whole group, for everybody behind it waits.
+    """
+    transfers = [transfer for order in orders for transfer in order.transfers]
     try:
         with pymongo.timeout(LOOK_UP_SECONDS):
-            found = list(database()[TRANSACTIONS].find(_keys(order.transfers)))
+            known = _by_key(database()[TRANSACTIONS].find(_keys(transfers)))
     except PyMongoError as error:
         logger.error("the outcome could not be looked up: %s", type(error).__name__)
-        return [OutcomeUnknown()] * len(order)
-    known = _by_key(found)
-    results = [_looked_up(transfer, known, otherwise) for transfer in order.transfers]
-    failed = [t for t, result in zip(order.transfers, results, strict=True) if result is otherwise]
+        return [[OutcomeUnknown()] * len(order) for order in orders]
+    results = [[_looked_up(transfer, known, otherwise) for transfer in order.transfers] for order in orders]
+    flat = (result for found in results for result in found)
+    failed = [transfer for transfer, result in zip(transfers, flat, strict=True) if result is otherwise]
     if failed and isinstance(otherwise, NotPosted):
         _tell_of_failures(failed)
     return results

@@ -9,6 +9,7 @@ import fcntl
 import logging
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -38,8 +39,9 @@ class HostTurn:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._have_turn and self._file is not None:
-            fcntl.flock(self._file, fcntl.LOCK_UN)
             self._have_turn = False
+            with suppress(OSError):  # what was committed inside is not undone by a lock that fails
+                fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def _open(self) -> int | None:
         """The lock file, opened by this process itself: a lock that came through a fork would be the parent's, too."""

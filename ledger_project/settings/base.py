@@ -6,6 +6,7 @@ that is safe; docs/settings.md lists the variables.
 
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import environ
 from django.urls import reverse_lazy
@@ -88,12 +89,12 @@ def mongodb(uri: str) -> dict:
     """The DATABASES entry for `uri`: majority and journaled, whatever the string forgets to say.
 
     Options given here win over the connection string, so a careless string cannot weaken the promise that an
-    acknowledged transfer survives. The database is the one named in the string, or `ledger`.
+    acknowledged transfer survives. The database is MONGODB_DATABASE, else the one named in the string, else `ledger`.
     """
     return {
         "ENGINE": "django_mongodb_backend",
         "HOST": uri,
-        "NAME": env.str("MONGODB_DATABASE", default="ledger"),
+        "NAME": env.str("MONGODB_DATABASE", default="") or urlsplit(uri).path.strip("/") or "ledger",
         "OPTIONS": {
             "appname": "ledger",
             "w": "majority",

@@ -1,6 +1,8 @@
 """Settings for one's own machine: what `make run` starts. Every default is safe on loopback and nowhere else."""
 
+import os
 import secrets
+from contextlib import suppress
 
 from ledger_project.embedded import running
 
@@ -16,8 +18,12 @@ def _kept_secret() -> str:
     DATA_DIR.mkdir(parents=True, exist_ok=True)
     kept = DATA_DIR / "secret_key"
     if not kept.exists():
-        kept.touch(mode=0o600)
-        kept.write_text(secrets.token_urlsafe(64))
+        fresh = DATA_DIR / f"secret_key.{os.getpid()}"
+        fresh.touch(mode=0o600)
+        fresh.write_text(secrets.token_urlsafe(64))
+        with suppress(FileExistsError):  # another process was first, and its secret is whole
+            kept.hardlink_to(fresh)
+        fresh.unlink()
     return kept.read_text()
 
 

@@ -118,3 +118,13 @@ def test_production_logs_one_json_object_a_line_with_the_request_id():
     code = "import django; django.setup()\nimport logging; logging.getLogger('ledger.request').info('GET %s', '/')\n"
     done = run("-c", code, env=production())
     assert {"time", "level", "logger", "request_id", "message"} <= json.loads(done.stdout.splitlines()[-1]).keys()
+
+
+@pytest.mark.parametrize(
+    ("path", "database", "expected"), [("", None, "ledger"), ("staging", None, "staging"), ("staging", "mine", "mine")]
+)
+def test_the_database_is_the_one_named_and_never_another(path, database, expected):
+    uri = f"mongodb://a.bank.test,b.bank.test/{path}?replicaSet=ledger"
+    code = "from django.conf import settings; print(settings.DATABASES['default']['NAME'])"
+    done = run("-c", code, env=production(MONGODB_URI=uri, MONGODB_DATABASE=database))
+    assert done.stdout.strip() == expected

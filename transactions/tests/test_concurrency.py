@@ -17,7 +17,7 @@ from ledger_project.errors import LedgerError
 from ledger_project.mongo import database
 from transactions import ledger
 from transactions.models import Entry, Transaction
-from transactions.posting import Transfer
+from transactions.posting import Order, Transfer
 from transactions.refusals import AccountNotActive, InsufficientFunds, OutcomeUnknown
 
 
@@ -126,7 +126,7 @@ django.setup()
 from decimal import Decimal
 from bson import ObjectId
 from transactions import ledger
-from transactions.posting import Transfer
+from transactions.posting import Order, Transfer
 from transactions.signals import transactions_completed
 
 transactions_completed.connect(lambda **kwargs: os._exit(9), weak=False)
@@ -216,3 +216,16 @@ def test_a_key_that_the_unique_index_refuses_is_read_again_and_is_a_replay(pair,
     again = ledger.post(transfer(asha, ben, "10", "k"))
     assert (again.replayed, again.transaction.pk, len(loads)) == (True, first.transaction.pk, 2)
     assert balance(ben) == 10
+
+
+def test_a_group_that_fails_is_looked_up_once_and_not_once_for_each_of_its_orders(
+    pair, fail_command, settings, monkeypatch
+):
+    asha, ben = pair
+    settings.POSTING_DEADLINE_SECONDS = 1
+    look_up, looks = ledger._look_up, []
+    monkeypatch.setattr(ledger, "_look_up", lambda *given: looks.append(1) or look_up(*given))
+    fail_command("commitTransaction", times="alwaysOn", closeConnection=True)
+    results = ledger._commit([Order((transfer(asha, ben),)) for _ in range(5)])
+    assert [type(result) for (result,) in results] == [OutcomeUnknown] * 5
+    assert looks == [1]

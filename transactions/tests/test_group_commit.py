@@ -149,3 +149,23 @@ def test_many_threads_all_get_their_own_answer(group, commit, pool):
     names = [f"order-{n}" for n in range(500)]
     assert list(pool.map(lambda name: big.submit(name, timeout_seconds=10), names)) == [n.upper() for n in names]
     assert sorted(order for orders in commit.groups for order in orders) == sorted(names)
+
+
+def test_a_turn_that_fails_is_told_to_the_one_who_asked_and_stops_nobody_else(commit):
+    class BrokenOnce:
+        broken = True
+
+        def __enter__(self):
+            if self.broken:
+                self.broken = False
+                raise OSError("no turn")
+
+        def __exit__(self, *error):
+            pass
+
+    group = GroupCommit(commit, group_limit=3, queue_limit=4, turn=BrokenOnce())
+    with pytest.raises(OSError, match="no turn"):
+        group.submit("a", timeout_seconds=1)
+    commit.may_go.release()
+    assert group.submit("b", timeout_seconds=1) == "B"
+    assert commit.groups == [["b"]]
