@@ -1,6 +1,7 @@
 # Every command of the project. `make` alone says what there is.
 PYTHON ?= python3
 TESTS ?=
+MARK ?= not slow
 BENCH ?=
 export PYTHONUNBUFFERED = 1
 
@@ -23,8 +24,8 @@ help: ## say what there is
 run: .venv/installed ## start everything and print the URL; Ctrl-C stops it
 	@exec .venv/bin/python -m ledger_project.run
 
-test: .venv/installed ## run every test, in parallel, on servers of its own (TESTS=path to choose)
-	.venv/bin/python -m pytest --numprocesses 4 --dist worksteal --quiet $(TESTS)
+test: .venv/installed ## run the tests, in parallel, on servers of its own (TESTS=path to choose, MARK= for long forms, too)
+	.venv/bin/python -m pytest --numprocesses 4 --dist worksteal --quiet -m "$(MARK)" $(TESTS)
 
 bench: .venv/bench ## measure every figure of the README (BENCH="--quick" or "--only NAME" for a part)
 	.venv/bin/python -m benchmarks $(BENCH)
@@ -38,7 +39,8 @@ format: .venv/installed ## let ruff mend what it can
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
-check: lint test ## what CI runs
+check: lint ## what CI runs: lint, and every test with the long forms
+	@$(MAKE) --no-print-directory test MARK=
 
 schema: .venv/installed ## write docs/openapi.yaml anew
 	DJANGO_SETTINGS_MODULE=ledger_project.settings.test .venv/bin/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml

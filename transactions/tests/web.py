@@ -152,6 +152,10 @@ class Load:
         """How many were answered with a transaction."""
         return sum(call.is_posted for call in self.calls)
 
+    def posted_by_each(self) -> list[int]:
+        """The same, for each caller by itself."""
+        return [sum(call.is_posted for call in list(caller.calls)) for caller in self.callers]
+
     def end(self) -> list[Call]:
         """Let each finish its call; all calls."""
         self.over.set()
