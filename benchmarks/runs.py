@@ -52,7 +52,7 @@ def transfers(stage: Stage, plan: Plan) -> Measured:
     with RawLimit(stage.mongodb_uri) as raw:
         nothing, ours, theirs = in_turns(
             plan.rounds,
-            lambda: stage.transfers(web, ledger, seconds=plan.seconds, path="/noop/"),
+            lambda: stage.transfers(web, ledger, seconds=plan.seconds, path="/api/noop/"),
             lambda: stage.transfers(web, ledger, seconds=plan.seconds),
             lambda: raw.run(threads=RAW_THREADS, per_transaction=1, seconds=plan.seconds),
         )

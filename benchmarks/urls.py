@@ -21,4 +21,4 @@ class NoOpViewSet(viewsets.ViewSet):
 
 
 # The no-op comes first: found soonest, it is the harder one to come up to.
-urlpatterns = [path("noop/", NoOpViewSet.as_view({"post": "create"})), *urls.urlpatterns]
+urlpatterns = [path("api/noop/", NoOpViewSet.as_view({"post": "create"})), *urls.urlpatterns]

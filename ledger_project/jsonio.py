@@ -11,6 +11,7 @@ from bson import ObjectId
 from django.conf import settings
 from rest_framework import parsers, renderers
 from rest_framework.exceptions import APIException, ParseError
+from rest_framework.negotiation import DefaultContentNegotiation
 
 
 def dumps(value: Any) -> bytes:
@@ -102,3 +103,14 @@ class JSONRenderer(renderers.BaseRenderer):
     ) -> bytes:
         """Encode `data`; nothing for an empty answer."""
         return b"" if data is None else dumps(data)
+
+
+class JSONNegotiation(DefaultContentNegotiation):
+    """JSON, at once, for whoever asks for it or does not care; DRF's way with any other Accept header."""
+
+    def select_renderer(self, request: Any, renderers: Any, format_suffix: str | None = None) -> Any:
+        """The renderer and its media type. Raises NotAcceptable."""
+        first = renderers[0]
+        if isinstance(first, JSONRenderer) and request.META.get("HTTP_ACCEPT", "*/*") in ("*/*", first.media_type):
+            return first, first.media_type
+        return super().select_renderer(request, renderers, format_suffix)
