@@ -41,7 +41,7 @@ app.conf.update(
     beat_scheduler="celery.beat:Scheduler",  # the one entry needs no file that remembers when it ran last
     beat_schedule={
         "sweep": {
-            "task": "users.tasks.sweep",
+            "task": "transactions.tasks.tell_parties",
             "schedule": settings.NOTIFICATION_SWEEP_SECONDS,
             "options": {"expires": settings.NOTIFICATION_SWEEP_SECONDS},
         }
@@ -68,4 +68,4 @@ def forget_inherited_connection(**kwargs) -> None:
 @worker_ready.connect
 def announce(sender, **kwargs) -> None:
     """Sweep once at the start: what waited while no worker ran goes out, and /readyz hears of the worker."""
-    sender.app.send_task("users.tasks.sweep", expires=settings.NOTIFICATION_SWEEP_SECONDS)
+    sender.app.send_task("transactions.tasks.tell_parties", expires=settings.NOTIFICATION_SWEEP_SECONDS)

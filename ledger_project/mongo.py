@@ -4,11 +4,12 @@ Why not Django's or the backend's `atomic`: see docs/adr/0002-one-door-to-transa
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import pymongo
+from bson import ObjectId
 from bson.codec_options import CodecOptions
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -17,7 +18,7 @@ from django.db import connection as django_connection
 from django.db.models import Model
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError, ConnectionFailure, DuplicateKeyError, PyMongoError
+from pymongo.errors import BulkWriteError, ConnectionFailure, DuplicateKeyError, PyMongoError, WriteError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
@@ -41,6 +42,38 @@ class Unit:
         self.session = session
         self.database = database()
         self._after_commit: list[Callable[[], object]] = []
+
+    def aggregate(self, collection: str, pipeline: list[Document]) -> list[Document]:
+        """What `pipeline` makes of the collection, for at most a hundred documents: they come in one batch.
+
+        As a plain command, for a cursor costs as much again. It is not repeated when it fails: the transaction is.
+        """
+        command = {"aggregate": collection, "pipeline": pipeline, "cursor": {}}
+        answer = self.database.command(command, session=self.session, codec_options=TIMES_WITH_ZONE)
+        return answer["cursor"]["firstBatch"]
+
+    def insert(self, collection: str, documents: list[Document]) -> None:
+        """Insert `documents` in one command. Raises PyMongoError, DuplicateKeyError among them: all is then undone.
+
+        PyMongo's insert_many and bulk_write do more for each document than a group of a thousand can afford.
+        """
+        self._write("insert", collection, documents=documents)
+
+    def update(self, collection: str, updates: Iterable[tuple[ObjectId, Document]]) -> None:
+        """Set fields of documents that exist, by their ids: (id, fields) each. One command; raises PyMongoError.
+
+        By id and nothing else: the server plans any other filter anew for each of them, at twice the cost.
+        """
+        asked = [{"q": {"_id": key}, "u": {"$set": fields}} for key, fields in updates]
+        reply = self._write("update", collection, updates=asked)
+        assert reply["n"] == len(asked), "a document is gone that the transaction has read"
+
+    def _write(self, command: str, collection: str, **what: Any) -> Document:
+        reply = self.database.command(command, collection, session=self.session, **what)
+        for refused in reply.get("writeErrors", ()):
+            kind = DuplicateKeyError if refused["code"] == DUPLICATE_KEY else WriteError
+            raise kind(refused["errmsg"], refused["code"], refused)
+        return reply
 
     def after_commit(self, callback: Callable[[], object]) -> None:
         """Call `callback` once the unit is durable. Its failure is logged and reaches nobody: the money has moved."""

@@ -8,34 +8,30 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import sha256
 
 import pymongo
 from bson import ObjectId
 from bson.errors import BSONError
 from django.conf import settings
 from django.utils import timezone
-from pymongo import UpdateOne
 from pymongo.errors import PyMongoError
 
 from accounts.models import Account
 from ledger_project.errors import LedgerError
-from ledger_project.jsonio import plain, timestamp
-from ledger_project.money import to_major
 from ledger_project.mongo import Document, Unit, database, from_document, is_duplicate_key, is_passing, run_transaction
-from transactions import posting
+from transactions import notices, posting
 from transactions.group_commit import GroupCommit
 from transactions.models import Entry, Transaction
 from transactions.posting import AccountState, Books, Decision, Order, Posting, Replay, Transfer
 from transactions.refusals import Forbidden, IdempotencyKeyReused, NotPosted, OutcomeUnknown, Overdue, TooBusy
 from transactions.signals import transactions_completed
 from transactions.turn import HostTurn
-from users import notifications
-from users.models import Notification
 
 logger = logging.getLogger(__name__)
 
 ACCOUNTS, TRANSACTIONS, ENTRIES = (model._meta.db_table for model in (Account, Transaction, Entry))
+# An account's document as an AccountState.
+STATE = {field: f"${'_id' if field == 'id' else field}" for field in AccountState._fields}
 LOOK_UP_SECONDS = 3
 LEAST_SECONDS = 0.5  # what a commit gets even when its deadline is near
 GROUP_LIMIT = 1000  # transfers in one MongoDB transaction; past it, a longer commit costs more than a second one
@@ -151,16 +147,16 @@ def _load(unit: Unit, transfers: Sequence[Transfer]) -> Books:
     named: Document = {"_id": {"$in": list(ids)}}
     if issuers:
         named = {"$or": [named, {"user": {"$in": list(issuers)}, "kind": Account.Kind.EQUITY.value}]}
-    found = unit.database[ACCOUNTS].aggregate(
+    found = unit.aggregate(
+        ACCOUNTS,
         [
             {"$match": named},
-            {"$group": {"_id": None, "accounts": {"$push": "$$ROOT"}}},
+            {"$group": {"_id": None, "accounts": {"$push": STATE}}},
             {"$lookup": {"from": TRANSACTIONS, "pipeline": [{"$match": _keys(transfers)}], "as": "known"}},
         ],
-        session=unit.session,
     )
     for together in found:
-        return Books({a["_id"]: _state(a) for a in together["accounts"]}, _by_key(together["known"]))
+        return Books({a["id"]: AccountState(**a) for a in together["accounts"]}, _by_key(together["known"]))
     # No account is known, so there was no document to join the keys to.
     return Books({}, _by_key(unit.database[TRANSACTIONS].find(_keys(transfers), session=unit.session)))
 
@@ -177,67 +173,30 @@ def _keys(transfers: Sequence[Transfer]) -> Document:
     }
 
 
-def _state(document: Document) -> AccountState:
-    return AccountState(
-        id=document["_id"],
-        user=document["user"],
-        kind=document["kind"],
-        status=document["status"],
-        currency=document["currency"],
-        may_overdraw=document["may_overdraw"],
-        balance_minor=document["balance_minor"],
-        sequence=document["sequence"],
-        chain_head=document["chain_head"],
-    )
-
-
 def _store(unit: Unit, before: dict[ObjectId, AccountState], books: Books, postings: list[Posting]) -> None:
-    """Write accounts, transactions, entries and outbox rows: one command a collection."""
-    now = postings[0].transaction["created_at"]
-    changed = [account for account in books.accounts.values() if account != before[account.id]]
-    written = unit.database[ACCOUNTS].bulk_write(
-        [
-            UpdateOne(
-                {"_id": account.id, "sequence": before[account.id].sequence},
-                {
-                    "$set": {
-                        "balance_minor": account.balance_minor,
-                        "sequence": account.sequence,
-                        "chain_head": account.chain_head,
-                        "updated_at": now,
-                    }
-                },
-            )
-            for account in changed
-        ],
-        session=unit.session,
-    )
-    assert written.matched_count == len(changed), "an account changed under a snapshot"
-    unit.database[TRANSACTIONS].insert_many([p.transaction for p in postings], session=unit.session)
-    unit.database[ENTRIES].insert_many([entry for p in postings for entry in p.entries], session=unit.session)
-    notifications.queue(unit, [row for p in postings for row in _notices(p)])
-    ids = [p.transaction["_id"] for p in postings]
+    """Write accounts, transactions, entries and the word for the outbox: one command a collection.
+
+    What guards them is the server: whoever writes an account that changed since this snapshot has a conflict, and no
+    account has two entries of one number (a unique index).
+    """
+    transactions = [posting.transaction for posting in postings]
+    now = transactions[0]["created_at"]
+    changed = [account for account in books.accounts.values() if account is not before[account.id]]
+    unit.update(ACCOUNTS, [(account.id, _fields(account, now)) for account in changed])
+    unit.insert(TRANSACTIONS, transactions)
+    unit.insert(ENTRIES, [entry for posting in postings for entry in posting.entries])
+    notices.leave_word(unit, transactions, now)
+    ids = [transaction["_id"] for transaction in transactions]
     unit.after_commit(lambda: transactions_completed.send(Transaction, transaction_ids=ids))
 
 
-def _notices(decided: Posting) -> list[Document]:
-    """The outbox rows of a posting: one for the payer and one for the payee, where that is a customer."""
-    transaction = decided.transaction
-    now = transaction["created_at"]
-    payload = {
-        "amount": plain(to_major(transaction["amount_minor"], transaction["currency"])),
-        "currency": transaction["currency"],
-        "from_account": str(transaction["from_account"]),
-        "to_account": str(transaction["to_account"]),
-        "transaction": str(transaction["_id"]),
-        "time": timestamp(now),
+def _fields(account: AccountState, now: datetime) -> Document:
+    return {
+        "balance_minor": account.balance_minor,
+        "sequence": account.sequence,
+        "chain_head": account.chain_head,
+        "updated_at": now,
     }
-    sides = (
-        (decided.debited, Notification.Kind.TRANSFER_SENT),
-        (decided.credited, Notification.Kind.TRANSFER_RECEIVED),
-    )
-    customers = ((side.user, kind) for side, kind in sides if side.kind == Account.Kind.CUSTOMER)
-    return [notifications.row(user, kind, payload, now) for user, kind in customers]
 
 
 def _told_of(error: PyMongoError) -> LedgerError:
@@ -261,7 +220,7 @@ def _look_up(orders: Sequence[Order], otherwise: LedgerError) -> list[list[Resul
     flat = (result for found in results for result in found)
     failed = [transfer for transfer, result in zip(transfers, flat, strict=True) if result is otherwise]
     if failed and isinstance(otherwise, NotPosted):
-        _tell_of_failures(failed)
+        notices.tell_of_failures(failed, _now())
     return results
 
 
@@ -272,34 +231,6 @@ def _looked_up(transfer: Transfer, known: dict[tuple[ObjectId, str], Document], 
     if document["fingerprint"] != transfer.fingerprint:
         return IdempotencyKeyReused()
     return Outcome(document, replayed=False)
-
-
-def _tell_of_failures(transfers: Sequence[Transfer]) -> None:
-    """Queue a failure notice for transfers that were accepted and then failed; if it cannot be, the answer has said so.
-
-    One notice for each (initiator, key), however often the client tries: its _id is made from them.
-    """
-    rows = []
-    for transfer in transfers:
-        row = notifications.row(transfer.initiator, Notification.Kind.TRANSFER_FAILED, _failure(transfer))
-        row["_id"] = ObjectId(sha256(f"{transfer.initiator}|{transfer.idempotency_key}".encode()).digest()[:12])
-        rows.append(row)
-    try:
-        with pymongo.timeout(LOOK_UP_SECONDS):
-            database()[Notification._meta.db_table].insert_many(rows, ordered=False)
-    except PyMongoError as error:
-        logger.warning("failure notices not queued: %s", type(error).__name__)
-
-
-def _failure(transfer: Transfer) -> dict[str, str]:
-    return {
-        "amount": plain(transfer.amount),
-        "from_account": str(transfer.from_account or ""),
-        "to_account": str(transfer.to_account),
-        "idempotency_key": transfer.idempotency_key,
-        "reason": NotPosted.message,
-        "time": timestamp(_now()),
-    }
 
 
 def _now() -> datetime:

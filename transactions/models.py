@@ -129,3 +129,16 @@ class Entry(LedgerRow):
     def balance_after(self) -> Decimal:
         """The balance of the account once this entry was posted, in major units."""
         return to_major(self.balance_after_minor, self.currency)
+
+
+class NoticesDue(models.Model):
+    """Transactions of one commit whose parties are still to be told; gone when their notices are written."""
+
+    transactions = ArrayField(ObjectIdField())
+    created_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "notices_due"
+
+    def __str__(self) -> str:
+        return f"{len(self.transactions)} transactions"

@@ -4,12 +4,11 @@ No I/O, no clock, no database: what is needed is passed in, only fresh ids are m
 stores the postings.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 from bson import ObjectId
 
@@ -62,9 +61,8 @@ class Order:
         return len(self.transfers)
 
 
-@dataclass(frozen=True, slots=True)
-class AccountState:
-    """What posting needs to know of an account."""
+class AccountState(NamedTuple):
+    """What posting needs to know of an account. (A frozen dataclass takes three times as long to make.)"""
 
     id: ObjectId
     user: ObjectId
@@ -77,17 +75,9 @@ class AccountState:
     chain_head: str
 
     def after(self, entry: Document) -> "AccountState":
-        """The account once `entry` is posted on it. (dataclasses.replace does the same, four times slower.)"""
-        return AccountState(
-            self.id,
-            self.user,
-            self.kind,
-            self.status,
-            self.currency,
-            self.may_overdraw,
-            entry["balance_after_minor"],
-            entry["sequence"],
-            entry["hash"],
+        """The account once `entry` is posted on it."""
+        return self._replace(
+            balance_minor=entry["balance_after_minor"], sequence=entry["sequence"], chain_head=entry["hash"]
         )
 
 
@@ -261,17 +251,9 @@ def entry_hash(previous: str, entry: Document) -> str:
 
     No field can hold a "|" (ids, numbers, codes), so two different entries never read the same.
     """
-    parts: Iterable[Any] = (
-        previous,
-        entry["_id"],
-        entry["account"],
-        entry["sequence"],
-        entry["transaction"],
-        entry["counter_account"],
-        entry["direction"],
-        entry["amount_minor"],
-        entry["currency"],
-        entry["balance_after_minor"],
-        round(entry["created_at"].timestamp() * 1000),
+    said = (
+        f"{previous}|{entry['_id']}|{entry['account']}|{entry['sequence']}|{entry['transaction']}"
+        f"|{entry['counter_account']}|{entry['direction']}|{entry['amount_minor']}|{entry['currency']}"
+        f"|{entry['balance_after_minor']}|{round(entry['created_at'].timestamp() * 1000)}"
     )
-    return sha256("|".join(map(str, parts)).encode()).hexdigest()
+    return sha256(said.encode()).hexdigest()

@@ -1,14 +1,14 @@
-"""After a group of transactions: wake the sender of their notices."""
+"""After a group of transactions: wake the worker that tells their parties."""
 
 from typing import Any
 
 from django.dispatch import receiver
 
 from transactions.signals import transactions_completed
-from users.tasks import wake_sender
+from transactions.tasks import wake_up
 
 
 @receiver(transactions_completed)
 def wake_for_notices(sender: Any, **kwargs: Any) -> None:
-    """The outbox rows are stored already; without the wake-up they would wait for the next sweep."""
-    wake_sender()
+    """The word for the outbox is stored already; without the wake-up it would wait for the next sweep."""
+    wake_up.ask()

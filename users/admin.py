@@ -183,7 +183,7 @@ class NotificationAdmin(ReadOnlyAdmin):
             sent_at=None,  # MongoDB deletes rows some time after their sent_at
             last_error="",
         )
-        wake_sender()
+        wake_sender.ask()
         for notification in chosen:
             self.log_change(request, notification, "To be sent again.")
         self.message_user(request, f"Queued to be sent again: {queued}.", messages.SUCCESS)

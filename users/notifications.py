@@ -44,7 +44,7 @@ def row(user_id: ObjectId, kind: Notification.Kind, payload: dict[str, Any], now
 def queue(unit: Unit, rows: list[Document]) -> None:
     """Store outbox rows in the transaction that writes what they tell of."""
     if rows:
-        unit.database[Notification._meta.db_table].insert_many(rows, session=unit.session)
+        unit.insert(Notification._meta.db_table, rows)
 
 
 def message(notification: Notification) -> EmailMultiAlternatives:

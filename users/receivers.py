@@ -11,4 +11,4 @@ from users.tasks import wake_sender
 @receiver(user_registered)
 def wake_for_welcome(sender: Any, **kwargs: Any) -> None:
     """The outbox row is stored already; without the wake-up it would wait for the next sweep."""
-    wake_sender()
+    wake_sender.ask()

@@ -10,7 +10,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from celery import shared_task
+from celery import Task, shared_task
 from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 from django.core.cache import cache
@@ -40,7 +40,10 @@ WORKERS_SEEN = "workers_seen"
 
 @shared_task(ignore_result=True)
 def send_notifications() -> int:
-    """Claim outbox rows that are due and send them, for one turn; ask for another when there may be more."""
+    """Claim outbox rows that are due and send them, for one turn; ask for another when there may be more.
+
+    Due are those that no wake-up reached, those to be tried again, and what a dead worker left behind.
+    """
     _leave_word()
     mail = get_connection()
     try:
@@ -48,14 +51,8 @@ def send_notifications() -> int:
     finally:
         _hang_up(mail)
     if more:
-        wake_sender()
+        wake_sender.ask()
     return sent
-
-
-@shared_task(ignore_result=True)
-def sweep() -> int:
-    """Beat's call: send what no wake-up reached, what is to be tried again, and what a dead worker left behind."""
-    return send_notifications()
 
 
 def claim() -> Notification | None:
@@ -151,25 +148,29 @@ def _leave_word() -> None:
         logger.warning("no word for /readyz: %s", type(error).__name__)
 
 
-class _WakeUp:
-    """Publishes wake-ups from a thread of its own, so that a Redis that hangs never holds up a request.
+class WakeUp:
+    """Publishes a call of `task` from a thread of its own, so that a Redis that hangs never holds up a request.
 
-    Wake-ups asked for while one is on its way, or shortly after, are one: the task empties the outbox, however full.
+    `ask` neither blocks nor fails: the sweep finds what it does not reach. Wake-ups asked for while one is on its way,
+    or shortly after, are one: the task empties the outbox, however full.
     """
 
     PAUSE_SECONDS = 0.1
     PAUSE_AFTER_FAILURE_SECONDS = 1.0
 
-    def __init__(self) -> None:
+    def __init__(self, task: Task) -> None:
+        self._task = task
         self._thread: threading.Thread | None = None
-        self.make_locks()
+        self._make_locks()
+        os.register_at_fork(after_in_child=self._make_locks)
 
-    def make_locks(self) -> None:
+    def _make_locks(self) -> None:
         """Begin anew in a forked child, which has neither the thread nor any promise about the state of its locks."""
         self._asked = threading.Event()
         self._start = threading.Lock()
 
     def ask(self) -> None:
+        """Have a worker run the task soon."""
         self._asked.set()
         if self._thread is None or not self._thread.is_alive():
             self._start_thread()
@@ -177,7 +178,7 @@ class _WakeUp:
     def _start_thread(self) -> None:
         with self._start:
             if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name="wake-sender", daemon=True)
+                self._thread = threading.Thread(target=self._run, name=f"wake-{self._task.name}", daemon=True)
                 self._thread.start()
 
     def _run(self) -> None:
@@ -189,17 +190,11 @@ class _WakeUp:
     def _publish(self) -> bool:
         try:
             # One that waited for longer than a sweep takes to come has been overtaken by it.
-            send_notifications.apply_async(retry=False, expires=settings.NOTIFICATION_SWEEP_SECONDS)
+            self._task.apply_async(retry=False, expires=settings.NOTIFICATION_SWEEP_SECONDS)
         except Exception as error:  # noqa: BLE001  (whatever the broker's client raises: the sweep will find the row)
-            logger.warning("no wake-up for the sender: %s", type(error).__name__)
+            logger.warning("no wake-up for %s: %s", self._task.name, type(error).__name__)
             return False
         return True
 
 
-_wake_up = _WakeUp()
-os.register_at_fork(after_in_child=_wake_up.make_locks)
-
-
-def wake_sender() -> None:
-    """Ask a worker to look at the outbox soon. Neither blocks nor fails: the sweep finds what this does not reach."""
-    _wake_up.ask()
+wake_sender = WakeUp(send_notifications)

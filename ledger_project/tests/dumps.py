@@ -4,7 +4,7 @@ from typing import Any
 
 from ledger_project.mongo import database
 
-COLLECTIONS = ("users", "blacklisted_tokens", "accounts", "transactions", "entries", "notifications")
+COLLECTIONS = ("users", "blacklisted_tokens", "accounts", "transactions", "entries", "notices_due", "notifications")
 
 
 def dump(*names: str) -> dict[str, list[dict[str, Any]]]:

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from ledger_project.mongo import database
 from ledger_project.tests.profiler import profiled, scans
-from transactions import ledger
+from transactions import ledger, notices
 from transactions.posting import Transfer
 from users.authentication import issue_token
 
@@ -44,6 +44,7 @@ class World:
 
     def _fill(self) -> None:
         """Copies of what is there, each somebody else's."""
+        notices.write_due(limit=100)
         for name, fresh in {
             "users": lambda: {"email": f"{uuid4().hex}@example.com"},
             "accounts": lambda: {"user": ObjectId(), "kind": "CUSTOMER", "may_overdraw": False, "balance_minor": 0},

@@ -8,7 +8,6 @@ from accounts.models import Account
 from accounts.opening import open_account, set_status
 from ledger_project.tests.dumps import dump
 from transactions.models import Transaction
-from users.models import Notification
 
 PATHS = ["/api/transactions/system/initial-funds", "/api/transactions/system/initial-funds/"]
 PATH = PATHS[0]
@@ -56,12 +55,6 @@ def test_the_equity_account_goes_below_zero_and_the_currency_sums_to_zero(client
     account.refresh_from_db()
     assert (equity.balance_minor, account.balance_minor) == (-1000000, 1000000)
     assert Account.objects.aggregate(total=Sum("balance_minor"))["total"] == 0
-
-
-def test_the_payee_is_owed_a_notice_and_the_system_none(client, body, account):
-    client.post(PATH, body)
-    (notice,) = Notification.objects.all()
-    assert (notice.kind, notice.user_id) == ("TRANSFER_RECEIVED", account.user_id)
 
 
 @pytest.mark.parametrize("fields", [{}, {"is_staff": True}, {"is_staff": True, "is_superuser": True}])

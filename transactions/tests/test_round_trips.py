@@ -14,10 +14,11 @@ from ledger_project.mongo import connection
 from transactions import ledger
 from transactions.posting import Transfer
 from transactions.signals import transactions_completed
+from transactions.tasks import tell_parties
 from transactions.tests.crowd import at_once, in_one_group, word
-from users import tasks
 from users.authentication import TokenAuthentication, issue_token
 from users.models import User
+from users.tasks import WakeUp
 from users.tests.waiting import wait_until
 
 
@@ -154,13 +155,20 @@ def test_requests_at_once_cost_six_commands_a_group_and_not_a_request(sent, pair
 
 
 @pytest.fixture
-def published(monkeypatch) -> Iterator[list[str]]:
-    """The names of the tasks that a sender of this test's own publishes; no wake-up of earlier is among them."""
-    sender, names = tasks._WakeUp(), []
-    monkeypatch.setattr(tasks, "_wake_up", sender)
+def wake_up(monkeypatch) -> WakeUp:
+    """One of this test's own: no wake-up of earlier is on its way in it."""
+    wake_up = WakeUp(tell_parties)
+    monkeypatch.setattr("transactions.receivers.wake_up", wake_up)
+    return wake_up
+
+
+@pytest.fixture
+def published(wake_up) -> Iterator[list[str]]:
+    """The names of the tasks that it publishes."""
+    names: list[str] = []
 
     def note(sender: str, **kwargs) -> None:
-        if current_thread() is tasks._wake_up._thread:
+        if current_thread() is wake_up._thread:
             names.append(sender)
 
     before_task_publish.connect(note)
@@ -185,21 +193,21 @@ def completed() -> Iterator[list[int]]:
         transactions_completed.disconnect(note)
 
 
-def test_a_group_sends_one_wake_up_and_not_one_a_transfer(pair, published, completed):
+def test_a_group_sends_one_wake_up_and_not_one_a_transfer(pair, wake_up, published, completed):
     for _ in range(3):
         in_one_group([partial(ledger.post, transfer) for transfer in transfers(pair, 20)])
-    wait_until(lambda: published and not tasks._wake_up._asked.is_set())
+    wait_until(lambda: published and not wake_up._asked.is_set())
     assert completed == [20, 20, 20]
-    assert set(published) == {"users.tasks.send_notifications"}
+    assert set(published) == {"transactions.tasks.tell_parties"}
     assert len(published) <= 3
 
 
-def test_a_replay_and_a_refusal_wake_nobody(pair, published, completed):
+def test_a_replay_and_a_refusal_wake_nobody(pair, wake_up, published, completed):
     (asked,) = transfers(pair, 1)
     ledger.post(asked)
     wait_until(lambda: published)
     ledger.post(asked)
     ledger.post_together([Transfer(asked.initiator, asked.from_account, asked.to_account, Decimal(501), "k")])
     assert completed == [1]
-    assert not tasks._wake_up._asked.is_set()
+    assert not wake_up._asked.is_set()
     assert len(published) == 1

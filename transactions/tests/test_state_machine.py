@@ -19,8 +19,8 @@ from accounts.models import Account
 from accounts.opening import StatusRefused, ensure_system_account, open_account, set_status
 from ledger_project.errors import LedgerError
 from ledger_project.mongo import database
-from transactions import ledger
-from transactions.models import Entry, Transaction
+from transactions import ledger, notices
+from transactions.models import Entry, NoticesDue, Transaction
 from transactions.posting import Order, Transfer
 from transactions.tests.crowd import answer, at_once, in_one_group, word
 from transactions.verification import verify
@@ -278,6 +278,8 @@ class Ledger(RuleBasedStateMachine):
         }
         assert len(transactions) == len(self.model.keys)
         assert database()[Entry._meta.db_table].count_documents({}) == 2 * len(transactions)
+        while notices.write_due(limit=10):
+            pass
         told = sum(1 if asked.from_account is None else 2 for asked in self.model.keys.values())
         assert database()[Notification._meta.db_table].count_documents({}) == told
 
@@ -295,7 +297,7 @@ def alone(transfer: Transfer) -> Order:
 
 def clear() -> None:
     """Leave no document of the example before."""
-    for model in (Account, Transaction, Entry, Notification):
+    for model in (Account, Transaction, Entry, NoticesDue, Notification):
         database()[model._meta.db_table].delete_many({})
 
 

@@ -11,7 +11,6 @@ from accounts.opening import set_status
 from ledger_project.mongo import database
 from ledger_project.tests.dumps import dump
 from transactions.models import Entry, Transaction
-from users.models import Notification
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 KEYS = {
@@ -84,7 +83,7 @@ def test_money_moves(scene, path):
     assert balances(scene.payer, scene.payee) == [30000, 20000]
 
 
-def test_a_transfer_is_one_transaction_two_entries_and_two_notices(scene):
+def test_a_transfer_is_one_transaction_two_entries_and_a_word_for_the_outbox(scene):
     before = {name: len(rows) for name, rows in dump().items()}
     scene.post()
     after = {name: len(rows) for name, rows in dump().items()}
@@ -92,7 +91,7 @@ def test_a_transfer_is_one_transaction_two_entries_and_two_notices(scene):
     assert {name: number for name, number in grown.items() if number} == {
         "transactions": 1,
         "entries": 2,
-        "notifications": 2,
+        "notices_due": 1,
     }
 
 
@@ -109,28 +108,6 @@ def test_the_entries_are_equal_and_opposite_and_carry_the_balance_after_them(sce
     assert (debit.balance_after_minor, credit.balance_after_minor) == (30000, 20000)
     assert (debit.sequence, credit.sequence) == (2, 1)
     assert debit.transaction_id == credit.transaction_id == transaction.pk
-
-
-def test_payer_and_payee_are_owed_a_notice_with_amount_accounts_and_time(scene):
-    Notification.objects.all().delete()
-    shown = scene.post(amount="10.50").json()["transaction"]
-    rows = {row.kind: row for row in Notification.objects.all()}
-    assert {kind: row.user_id for kind, row in rows.items()} == {
-        "TRANSFER_SENT": scene.asha.pk,
-        "TRANSFER_RECEIVED": scene.ben.pk,
-    }
-    for row in rows.values():
-        assert row.status == "PENDING"
-        assert (
-            row.payload.items()
-            >= {
-                "amount": "10.5",
-                "currency": "INR",
-                "from_account": str(scene.payer.pk),
-                "to_account": str(scene.payee.pk),
-                "time": shown["createdAt"],
-            }.items()
-        )
 
 
 @pytest.mark.parametrize(
@@ -343,13 +320,3 @@ def test_balances_are_kept_as_int64(scene):
     scene.post()
     types = database()["accounts"].aggregate([{"$project": {"type": {"$type": "$balance_minor"}}}])
     assert {row["type"] for row in types} <= {"long", "int"}
-
-
-def test_a_transfer_notice_that_cannot_be_queued_leaves_no_transfer(scene, monkeypatch):
-    def broken(*args, **kwargs):
-        raise RuntimeError
-
-    monkeypatch.setattr("transactions.ledger.notifications.queue", broken)
-    before = dump()
-    assert scene.post().status_code >= 500
-    assert dump() == before

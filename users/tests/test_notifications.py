@@ -8,7 +8,7 @@ from django.core import mail
 from django.utils import timezone
 
 from ledger_project.mongo import from_document, run_transaction
-from transactions import ledger
+from transactions import ledger, notices
 from users import notifications
 from users.models import Notification, User
 
@@ -154,10 +154,10 @@ def test_the_keys_that_the_ledger_writes_are_those_the_templates_show(new_user, 
     """A worked example: what a real transfer queues, rendered and handed to Django's mail."""
     payer, payee = new_user(), new_user()
     source, target = new_account(payer, funds=100), new_account(payee)
-    Notification.objects.all().delete()
     moved = ledger.post(transfer_of(payer, source, target)).transaction
+    notices.write_due(limit=100)
 
-    rows = list(Notification.objects.all())
+    rows = Notification.objects.filter(pk__in=[moved.debit_entry, moved.credit_entry])
 
     for row in rows:
         notifications.message(row).send()

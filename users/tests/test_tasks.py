@@ -262,7 +262,7 @@ def test_without_a_cache_e_mail_is_sent_all_the_same(smtp, owe, settings):
 def test_a_sweep_leaves_word_that_workers_live(smtp):
     cache.delete(tasks.WORKERS_SEEN)
 
-    tasks.sweep()
+    tasks.send_notifications()
 
     assert time.time() - cache.get(tasks.WORKERS_SEEN) < 5
 
@@ -283,7 +283,7 @@ def test_a_wake_up_reaches_the_broker_and_many_at_once_are_few(published):
     before = published()
 
     for _ in range(500):
-        tasks.wake_sender()
+        tasks.wake_sender.ask()
 
     wait_until(lambda: published() > before)
     assert published() - before <= 3
@@ -292,9 +292,9 @@ def test_a_wake_up_reaches_the_broker_and_many_at_once_are_few(published):
 def test_a_wake_up_asked_for_while_another_is_on_its_way_is_published_after_it(published):
     before = published()
 
-    tasks.wake_sender()
+    tasks.wake_sender.ask()
     wait_until(lambda: published() > before)
-    tasks.wake_sender()
+    tasks.wake_sender.ask()
 
     wait_until(lambda: published() > before + 1)
 
@@ -308,7 +308,7 @@ def test_asking_for_a_wake_up_takes_no_time_though_the_broker_is_gone(monkeypatc
     begin = time.perf_counter()
 
     for _ in range(100):
-        tasks.wake_sender()
+        tasks.wake_sender.ask()
 
     assert time.perf_counter() - begin < 0.3
 
@@ -324,11 +324,11 @@ def test_publishing_to_a_broker_that_is_down_fails_at_once(monkeypatch):
 
 def test_a_forked_child_wakes_the_sender_though_the_fork_came_at_a_bad_moment(published):
     before = published()
-    tasks.wake_sender()
+    tasks.wake_sender.ask()
     wait_until(lambda: published() > before)
     before = published()
 
-    with tasks._wake_up._start:  # a lock that another thread of the parent held when the child was made
+    with tasks.wake_sender._start:  # a lock that another thread of the parent held when the child was made
         child = os.fork()
         if child == 0:
             _wake_and_exit(before, published)
@@ -342,7 +342,7 @@ def _wake_and_exit(before: int, published) -> None:
     signal.alarm(10)
     code = 1
     try:
-        tasks.wake_sender()
+        tasks.wake_sender.ask()
         wait_until(lambda: published() > before, seconds=8)
         code = 0
     finally:

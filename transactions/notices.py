@@ -1,0 +1,120 @@
+"""Who is told of what became of a transfer.
+
+A posting stores only which transactions it made: one small row for the whole group, in its own MongoDB transaction. A
+worker writes the notices from that, one for each customer's entry, and deletes the row (ADR 0008).
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from hashlib import sha256
+
+import pymongo
+from bson import ObjectId
+from pymongo.errors import BulkWriteError, PyMongoError
+
+from accounts.models import Account
+from ledger_project.jsonio import plain, timestamp
+from ledger_project.money import to_major
+from ledger_project.mongo import DUPLICATE_KEY, Document, Unit, database
+from transactions.models import NoticesDue, Transaction
+from transactions.posting import Transfer
+from transactions.refusals import NotPosted
+from users import notifications
+from users.models import Notification
+
+logger = logging.getLogger(__name__)
+
+ACCOUNTS, DUE, NOTIFICATIONS, TRANSACTIONS = (
+    model._meta.db_table for model in (Account, NoticesDue, Notification, Transaction)
+)
+FAILURE_SECONDS = 3
+
+
+def leave_word(unit: Unit, transactions: Sequence[Document], now: datetime) -> None:
+    """Note, in the MongoDB transaction of `unit`, that the notices of `transactions` are to be written."""
+    unit.insert(DUE, [{"_id": ObjectId(), "transactions": [t["_id"] for t in transactions], "created_at": now}])
+
+
+def write_due(*, limit: int) -> int:
+    """Write the notices of up to `limit` groups, the oldest first; of how many groups they were.
+
+    It may die half-way or run twice at once: a notice has the id of the entry that it tells of, so there is never a
+    second one, and a group is forgotten only when all of its notices are there.
+    """
+    due = list(database()[DUE].find(sort=[("_id", 1)], limit=limit))
+    for group in due:
+        transactions = list(database()[TRANSACTIONS].find({"_id": {"$in": group["transactions"]}}))
+        _insert_new(_notices(transactions))
+        database()[DUE].delete_one({"_id": group["_id"]})
+    return len(due)
+
+
+def _notices(transactions: Sequence[Document]) -> list[Document]:
+    """For each transaction, one for the payer and one for the payee, where that is a customer."""
+    named = {transaction[side] for transaction in transactions for side in ("from_account", "to_account")}
+    accounts = {
+        account["_id"]: account
+        for account in database()[ACCOUNTS].find({"_id": {"$in": list(named)}}, {"user": 1, "kind": 1})
+    }
+    rows = []
+    for transaction in transactions:
+        payload = _payload(transaction)
+        for side, entry, kind in (
+            ("from_account", "debit_entry", Notification.Kind.TRANSFER_SENT),
+            ("to_account", "credit_entry", Notification.Kind.TRANSFER_RECEIVED),
+        ):
+            account = accounts[transaction[side]]
+            if account["kind"] == Account.Kind.CUSTOMER:
+                row = notifications.row(account["user"], kind, payload, transaction["created_at"])
+                rows.append(row | {"_id": transaction[entry]})
+    return rows
+
+
+def _payload(transaction: Document) -> dict[str, str]:
+    return {
+        "amount": plain(to_major(transaction["amount_minor"], transaction["currency"])),
+        "currency": transaction["currency"],
+        "from_account": str(transaction["from_account"]),
+        "to_account": str(transaction["to_account"]),
+        "transaction": str(transaction["_id"]),
+        "time": timestamp(transaction["created_at"]),
+    }
+
+
+def _insert_new(rows: list[Document]) -> None:
+    """Store the rows that are not there yet."""
+    try:
+        if rows:
+            database()[NOTIFICATIONS].insert_many(rows, ordered=False)
+    except BulkWriteError as error:
+        if any(refused["code"] != DUPLICATE_KEY for refused in error.details["writeErrors"]):
+            raise
+
+
+def tell_of_failures(transfers: Iterable[Transfer], now: datetime) -> None:
+    """Queue a failure notice for transfers that were accepted and then failed; if it cannot be, the answer has said so.
+
+    One notice for each (initiator, key), however often the client tries: its _id is made from them.
+    """
+    rows = []
+    for transfer in transfers:
+        row = notifications.row(transfer.initiator, Notification.Kind.TRANSFER_FAILED, _failure(transfer, now), now)
+        named = sha256(f"{transfer.initiator}|{transfer.idempotency_key}".encode()).digest()
+        rows.append(row | {"_id": ObjectId(named[:12])})
+    try:
+        with pymongo.timeout(FAILURE_SECONDS):
+            _insert_new(rows)
+    except PyMongoError as error:
+        logger.warning("failure notices not queued: %s", type(error).__name__)
+
+
+def _failure(transfer: Transfer, now: datetime) -> dict[str, str]:
+    return {
+        "amount": plain(transfer.amount),
+        "from_account": str(transfer.from_account or ""),
+        "to_account": str(transfer.to_account),
+        "idempotency_key": transfer.idempotency_key,
+        "reason": NotPosted.message,
+        "time": timestamp(now),
+    }

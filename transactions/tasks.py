@@ -1,0 +1,21 @@
+"""The Celery task that turns what was posted into e-mail."""
+
+from celery import shared_task
+
+from transactions import notices
+from users.tasks import WakeUp, send_notifications
+
+GROUPS = 20  # a turn: each has at most as many transfers as a MongoDB transaction
+
+
+@shared_task(ignore_result=True)
+def tell_parties() -> int:
+    """Write the notices that postings left word of, and send what is due; beat's sweep calls it, too."""
+    more = notices.write_due(limit=GROUPS) == GROUPS
+    sent = send_notifications()
+    if more:
+        wake_up.ask()
+    return sent
+
+
+wake_up = WakeUp(tell_parties)
