@@ -1,8 +1,11 @@
 """Taking turns: between processes, by a lock on a file, and never for ever."""
 
 import fcntl
+import os
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 
 import pytest
 
@@ -75,3 +78,39 @@ def test_turns_alternate_between_two_processes_and_nothing_is_lost(path):
     both = [subprocess.Popen([sys.executable, "-c", code, str(path), str(counter)]) for _ in range(2)]
     assert [process.wait(60) for process in both] == [0, 0]
     assert counter.read_text() == "400"
+
+
+def test_whoever_waits_hears_that_a_turn_has_ended(path, monkeypatch):
+    monkeypatch.setattr(turn, "UNRUNG_SECONDS", 60)
+    monkeypatch.setattr(turn, "PATIENCE_SECONDS", 60)
+    first, second = HostTurn(path), HostTurn(path)
+    listening, entered = threading.Event(), threading.Event()
+    monkeypatch.setattr(second, "_listen", lambda: (listening.set(), HostTurn._listen(second)))
+
+    def wait() -> None:
+        with second:
+            entered.set()
+
+    with first:
+        waiter = threading.Thread(target=wait, daemon=True)
+        waiter.start()
+        assert listening.wait(10)
+        assert not entered.is_set()
+    assert entered.wait(10)
+    waiter.join(10)
+
+
+def test_a_bell_that_was_rung_for_nobody_does_no_harm(path):
+    for _ in range(3):
+        with HostTurn(path):
+            pass
+    with HostTurn(path):
+        assert is_locked(path)
+
+
+def test_a_bell_that_is_full_does_not_keep_a_turn(path):
+    mine = HostTurn(path)
+    with mine, suppress(BlockingIOError):
+        while True:
+            os.write(mine._bell, bytes(65536))
+    assert not is_locked(path)
