@@ -43,14 +43,14 @@ class Unit:
         self.database = database()
         self._after_commit: list[Callable[[], object]] = []
 
-    def aggregate(self, collection: str, pipeline: list[Document]) -> list[Document]:
-        """What `pipeline` makes of the collection, for at most a hundred documents: they come in one batch.
+    def join(self, *stages: Document) -> Document:
+        """The document that `stages` make of an empty one: the answers to several questions in one round trip.
 
         As a plain command, for a cursor costs as much again. It is not repeated when it fails: the transaction is.
         """
-        command = {"aggregate": collection, "pipeline": pipeline, "cursor": {}}
+        command = {"aggregate": 1, "pipeline": [{"$documents": [{}]}, *stages], "cursor": {}}
         answer = self.database.command(command, session=self.session, codec_options=TIMES_WITH_ZONE)
-        return answer["cursor"]["firstBatch"]
+        return answer["cursor"]["firstBatch"][0]
 
     def insert(self, collection: str, documents: list[Document]) -> None:
         """Insert `documents` in one command. Raises PyMongoError, DuplicateKeyError among them: all is then undone.

@@ -26,12 +26,13 @@ from transactions.posting import AccountState, Books, Decision, Order, Posting, 
 from transactions.refusals import Forbidden, IdempotencyKeyReused, NotPosted, OutcomeUnknown, Overdue, TooBusy
 from transactions.signals import transactions_completed
 from transactions.turn import HostTurn
+from users.authentication import Token, TokenRefused, lookups, still_counts
 
 logger = logging.getLogger(__name__)
 
 ACCOUNTS, TRANSACTIONS, ENTRIES = (model._meta.db_table for model in (Account, Transaction, Entry))
 # An account's document as an AccountState.
-STATE = {field: f"${'_id' if field == 'id' else field}" for field in AccountState._fields}
+STATE = {"_id": 0, **{field: f"${field}" for field in AccountState._fields}, "id": "$_id"}
 LOOK_UP_SECONDS = 3
 LEAST_SECONDS = 0.5  # what a commit gets even when its deadline is near
 GROUP_LIMIT = 1000  # transfers in one MongoDB transaction; past it, a longer commit costs more than a second one
@@ -54,14 +55,15 @@ class Outcome:
 Result = Outcome | LedgerError
 
 
-def post(transfer: Transfer) -> Outcome:
+def post(transfer: Transfer, *, token: Token | None = None) -> Outcome:
     """Post `transfer`, once for each (initiator, key), however often and from however many places it is asked for.
 
-    When this returns, a majority of the servers has the transfer on its journal. Raises a Refusal or InvalidAmount (a
-    business no), NotPosted (the database did not take it): nothing was written and the key is free. Or OutcomeUnknown:
-    repeat it with the same key.
+    When this returns, a majority of the servers has the transfer on its journal. The `token` it was asked for with is
+    looked up in the snapshot in which the money moves (ADR 0008). Raises a Refusal or InvalidAmount (a
+    business no), TokenRefused (the token does not count any more), NotPosted (the database did not take it): nothing
+    was written and the key is free. Or OutcomeUnknown: repeat it with the same key.
     """
-    (result,) = post_together([transfer])
+    (result,) = _submit(Order((transfer,), token=token))
     if isinstance(result, LedgerError):
         raise result
     return result
@@ -73,9 +75,10 @@ def post_together(transfers: Sequence[Transfer], *, atomic: bool = False) -> lis
     Each is posted once for each (initiator, key), as by `post`. Requests that run at the same time share a commit
     (group_commit.py) and never each other's fate.
     """
-    if not transfers:
-        return []
-    order = Order(tuple(transfers), atomic)
+    return _submit(Order(tuple(transfers), atomic)) if transfers else []
+
+
+def _submit(order: Order) -> list[Result]:
     deadline = settings.POSTING_DEADLINE_SECONDS
     try:
         return _group_commit.submit(order, timeout_seconds=deadline)
@@ -121,11 +124,14 @@ def _narrow_down(deadline: float, orders: Sequence[Order], error: Exception) -> 
 
 
 def _post_in(unit: Unit, orders: Sequence[Order]) -> list[list[Result]]:
-    books = _load(unit, [transfer for order in orders for transfer in order.transfers])
+    books, joined = _load(unit, orders)
     before = dict(books.accounts)
     now = _now()
     decided: list[list[Decision]] = []
     for order in orders:
+        if order.token and not still_counts(order.token, joined):
+            decided.append([TokenRefused()] * len(order))
+            continue
         decisions, books = posting.carry_out(order, books, now)
         decided.append(decisions)
     postings = [decision for decisions in decided for decision in decisions if isinstance(decision, Posting)]
@@ -140,25 +146,25 @@ def _result(decision: Decision) -> Result:
     return Outcome(decision.transaction, isinstance(decision, Replay))
 
 
-def _load(unit: Unit, transfers: Sequence[Transfer]) -> Books:
-    """The accounts that `transfers` name, the equity of who issues funds, the keys already taken: one round trip."""
+def _load(unit: Unit, orders: Sequence[Order]) -> tuple[Books, Document]:
+    """All that is to be known before anything is decided, in one round trip: the books, and for tokens the `lookups`.
+
+    The books: the accounts that are named, the equity of who issues funds, the keys that are taken.
+    """
+    transfers = [transfer for order in orders for transfer in order.transfers]
     ids = {t.to_account for t in transfers} | {t.from_account for t in transfers if t.from_account}
     issuers = {t.initiator for t in transfers if t.from_account is None}
     named: Document = {"_id": {"$in": list(ids)}}
     if issuers:
         named = {"$or": [named, {"user": {"$in": list(issuers)}, "kind": Account.Kind.EQUITY.value}]}
-    found = unit.aggregate(
-        ACCOUNTS,
-        [
-            {"$match": named},
-            {"$group": {"_id": None, "accounts": {"$push": STATE}}},
-            {"$lookup": {"from": TRANSACTIONS, "pipeline": [{"$match": _keys(transfers)}], "as": "known"}},
-        ],
+    tokens = {order.token for order in orders if order.token}
+    joined = unit.join(
+        {"$lookup": {"from": ACCOUNTS, "pipeline": [{"$match": named}, {"$project": STATE}], "as": "accounts"}},
+        {"$lookup": {"from": TRANSACTIONS, "pipeline": [{"$match": _keys(transfers)}], "as": "known"}},
+        *(lookups(tokens) if tokens else ()),
     )
-    for together in found:
-        return Books({a["id"]: AccountState(**a) for a in together["accounts"]}, _by_key(together["known"]))
-    # No account is known, so there was no document to join the keys to.
-    return Books({}, _by_key(unit.database[TRANSACTIONS].find(_keys(transfers), session=unit.session)))
+    accounts = (AccountState(**account) for account in joined["accounts"])
+    return Books({account.id: account for account in accounts}, _by_key(joined["known"])), joined
 
 
 def _by_key(documents: Iterable[Document]) -> dict[tuple[ObjectId, str], Document]:

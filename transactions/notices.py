@@ -1,7 +1,7 @@
 """Who is told of what became of a transfer.
 
 A posting stores only which transactions it made: one small row for the whole group, in its own MongoDB transaction. A
-worker writes the notices from that, one for each customer's entry, and deletes the row (ADR 0008).
+worker writes the notices from that, one for each customer's entry, and deletes the row (ADR 0006).
 """
 
 import logging

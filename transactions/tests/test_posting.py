@@ -1,6 +1,5 @@
 """The rules of posting, pure: no database, only values in and out."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -67,8 +66,8 @@ def test_a_posting_debits_the_payer_and_credits_the_payee():
     assert (debit["direction"], debit["account"], debit["balance_after_minor"]) == ("DEBIT", ASHA.id, 48950)
     assert (credit["direction"], credit["account"], credit["balance_after_minor"]) == ("CREDIT", BEN.id, 2050)
     assert debit["amount_minor"] == credit["amount_minor"] == posting.transaction["amount_minor"] == 1050
-    assert posting.debited == replace(ASHA, balance_minor=48950, sequence=1, chain_head=debit["hash"])
-    assert posting.credited == replace(BEN, balance_minor=2050, sequence=1, chain_head=credit["hash"])
+    assert posting.debited == ASHA._replace(balance_minor=48950, sequence=1, chain_head=debit["hash"])
+    assert posting.credited == BEN._replace(balance_minor=2050, sequence=1, chain_head=credit["hash"])
     assert posting.transaction["parties"] == [ASHA.id, BEN.id, ASHA.user, BEN.user]
     assert posting.transaction["created_at"] == debit["created_at"] == credit["created_at"] == NOW
 
@@ -90,14 +89,14 @@ REFUSED = {
     "payee unknown": (transfer(ASHA, BEN), [ASHA], refusals.InvalidAccounts),
     "payer another's": (transfer(ASHA, BEN, initiator=USERS[2]), [ASHA, BEN], refusals.InvalidAccounts),
     "same account": (transfer(ASHA, ASHA), [ASHA], refusals.SameAccount),
-    "two currencies": (transfer(ASHA, BEN), [ASHA, replace(BEN, currency="USD")], refusals.CurrencyMismatch),
-    "payer frozen": (transfer(ASHA, BEN), [replace(ASHA, **FROZEN), BEN], refusals.AccountNotActive),
-    "payee frozen": (transfer(ASHA, BEN), [ASHA, replace(BEN, **FROZEN)], refusals.AccountNotActive),
-    "payer closed": (transfer(ASHA, BEN), [replace(ASHA, **CLOSED), BEN], refusals.AccountNotActive),
-    "payee closed": (transfer(ASHA, BEN), [ASHA, replace(BEN, **CLOSED)], refusals.AccountNotActive),
+    "two currencies": (transfer(ASHA, BEN), [ASHA, BEN._replace(currency="USD")], refusals.CurrencyMismatch),
+    "payer frozen": (transfer(ASHA, BEN), [ASHA._replace(**FROZEN), BEN], refusals.AccountNotActive),
+    "payee frozen": (transfer(ASHA, BEN), [ASHA, BEN._replace(**FROZEN)], refusals.AccountNotActive),
+    "payer closed": (transfer(ASHA, BEN), [ASHA._replace(**CLOSED), BEN], refusals.AccountNotActive),
+    "payee closed": (transfer(ASHA, BEN), [ASHA, BEN._replace(**CLOSED)], refusals.AccountNotActive),
     "too fine": (transfer(ASHA, BEN, "0.001"), [ASHA, BEN], InvalidAmount),
     "one too many": (transfer(ASHA, BEN, "500.01"), [ASHA, BEN], refusals.InsufficientFunds),
-    "payee full": (transfer(ASHA, BEN), [ASHA, replace(BEN, balance_minor=2**63 - 1)], refusals.BalanceOutOfRange),
+    "payee full": (transfer(ASHA, BEN), [ASHA, BEN._replace(balance_minor=2**63 - 1)], refusals.BalanceOutOfRange),
     "funds for nobody": (transfer(None, BEN), [equity()], refusals.InvalidToAccount),
     "funds from nowhere": (transfer(None, BEN), [BEN], refusals.SystemAccountNotFound),
     "funds, currency": (transfer(None, BEN), [BEN, equity(currency="USD")], refusals.SystemAccountNotFound),
@@ -144,7 +143,7 @@ def test_a_known_key_is_settled_before_any_other_rule():
     books = books_of(ASHA, BEN)
     posting = decide(transfer(ASHA, BEN), books, NOW)
     books.apply(posting)
-    books.accounts[ASHA.id] = replace(books.accounts[ASHA.id], balance_minor=0, **FROZEN)
+    books.accounts[ASHA.id] = books.accounts[ASHA.id]._replace(balance_minor=0, **FROZEN)
     assert decide(transfer(ASHA, BEN), books, NOW) == Replay(posting.transaction)
     with pytest.raises(refusals.IdempotencyKeyReused):
         decide(transfer(ASHA, BEN, "2"), books, NOW)
@@ -252,7 +251,7 @@ def test_a_key_has_at_most_one_transaction_and_it_is_the_first_that_was_posted(o
 
 @given(st.data())
 def test_when_everybody_has_enough_the_order_does_not_matter_to_the_balances(data):
-    rich = [replace(account, balance_minor=10**12) for account in PEOPLE]
+    rich = [account._replace(balance_minor=10**12) for account in PEOPLE]
     pairs = st.sampled_from([(payer, payee) for payer in rich for payee in rich if payer is not payee])
     cents = st.decimals(min_value="0.01", max_value="1000", places=2)
     wanted = data.draw(st.lists(st.tuples(pairs, cents), max_size=15))
