@@ -40,7 +40,10 @@ class LedgerRow(models.Model):
 
 
 class Transaction(LedgerRow):
-    """A movement of money between two accounts: one debit and one credit of `amount_minor`."""
+    """A movement of money between two accounts: one debit and one credit of `amount_minor`.
+
+    Nothing of it changes but once: when it is reversed, `status`, `reversed_by` and `updated_at` say so.
+    """
 
     class Status(models.TextChoices):
         COMPLETED = "COMPLETED"
@@ -49,6 +52,7 @@ class Transaction(LedgerRow):
     class Kind(models.TextChoices):
         TRANSFER = "TRANSFER"
         INITIAL_FUNDS = "INITIAL_FUNDS"
+        REVERSAL = "REVERSAL"
 
     # No index but those of migration 0002: these are the hottest collections.
     from_account = models.ForeignKey(
@@ -70,12 +74,17 @@ class Transaction(LedgerRow):
     credit_entry = ObjectIdField()
     # Both accounts and both owners: one index lists the transactions of a user and of an account.
     parties = ArrayField(ObjectIdField())
+    # A reversal and its original name each other; other transactions have none of these three fields.
+    reverses = ObjectIdField(null=True)
+    reversed_by = ObjectIdField(null=True)
+    reason = models.CharField(max_length=500, null=True)  # noqa: DJ001 - absent is what it is, not empty
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 
     class Meta(LedgerRow.Meta):
         abstract = False
         db_table = "transactions"
+        permissions = [("reverse_transaction", "Can reverse transactions")]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.pk}"

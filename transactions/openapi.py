@@ -24,6 +24,8 @@ from transactions.serializers import (
     EntryListQuery,
     EntryPage,
     InitialFundsRequest,
+    ReversalEnvelope,
+    ReversalRequest,
     TransactionDetailEnvelope,
     TransactionEnvelope,
     TransactionListQuery,
@@ -49,6 +51,15 @@ ISSUE = TRANSACTION | {
     "fromAccount": "66f0c090a4e5d6f708192a11",
     "amount": 10000,
     "idempotencyKey": "funds-2026-11-22-001",
+}
+REVERSAL = TRANSACTION | {
+    "_id": "66f0c7a1a4e5d6f708192a60",
+    "fromAccount": TO,
+    "toAccount": FROM,
+    "idempotencyKey": "case-5512",
+    "kind": "REVERSAL",
+    "reverses": TRANSACTION["_id"],
+    "reason": "Paid twice, case 5512",
 }
 DEBIT = {
     "_id": "66f0c200a4e5d6f708192a52",
@@ -233,6 +244,47 @@ describe_transactions = extend_schema_view(
             *NOT_CONFIRMED,
         ],
     ),
+    reverse=operation(
+        "reverseTransaction",
+        tag=TRANSACTIONS,
+        summary="Reverse a transaction (staff)",
+        description=(
+            "Posts a transaction of the same amount the other way round, and marks the original REVERSED; each names "
+            "the other. A transaction is reversed once and as a whole. Both accounts must be ACTIVE, and the receiver "
+            f"must still have the money. Needs the permission to reverse transactions. {ONCE}"
+        ),
+        parameters=[IDEMPOTENCY_KEY, REPLAYED],
+        request=body(
+            ReversalRequest,
+            reversal={"reason": "Paid twice, case 5512", "idempotencyKey": "case-5512"},
+            without_a_key={"reason": "Paid twice, case 5512"},
+        ),
+        answers={
+            201: answer(
+                ReversalEnvelope,
+                "Reversed, and on the journals of a majority of the servers.",
+                reversed={"message": "Transaction reversed successfully", "transaction": REVERSAL},
+            ),
+            200: answer(
+                ReversalEnvelope,
+                "Reversed by an earlier request like this one; nothing moved now.",
+                replayed={"message": "Transaction already processed", "transaction": REVERSAL},
+            ),
+        },
+        refused=[
+            refusal_when("missing_reason", lambda: ReversalRequest.read({})),
+            refusal(refusals.AccountNotActive),
+            refusal(refusals.InsufficientFunds(Decimal(500), Decimal(1000))),
+            refusal(refusals.BalanceOutOfRange),
+            refusal(refusals.KeysDiffer),
+            refusal(refusals.NotStaff),
+            refusal(refusals.TransactionNotFound),
+            refusal(refusals.AlreadyReversed),
+            refusal(refusals.ReversalIsFinal),
+            refusal(refusals.IdempotencyKeyReused),
+            *NOT_CONFIRMED,
+        ],
+    ),
     list=operation(
         "listTransactions",
         tag=TRANSACTIONS,
@@ -260,7 +312,10 @@ describe_transactions = extend_schema_view(
             200: answer(
                 TransactionDetailEnvelope,
                 "The transaction.",
-                transaction={"transaction": TRANSACTION | {"kind": "TRANSFER", "entries": [DEBIT, CREDIT]}},
+                transaction={
+                    "transaction": TRANSACTION
+                    | {"kind": "TRANSFER", "reverses": None, "reversedBy": None, "entries": [DEBIT, CREDIT]}
+                },
             )
         },
         refused=[refusal(Http404)],

@@ -12,8 +12,8 @@ from ledger_project.mongo import Document
 from ledger_project.paging import CURSOR_HELP, PageQuery
 from ledger_project.serializers import AnswerSerializer, MoneyField, ObjectIdField, RequestSerializer, TimestampField
 from transactions.models import Entry, Transaction
-from transactions.posting import Transfer
-from transactions.refusals import InvalidAccounts, InvalidToAccount, KeysDiffer
+from transactions.posting import Reversal, Transfer
+from transactions.refusals import InvalidAccounts, InvalidToAccount, KeysDiffer, TransactionNotFound
 
 
 @extend_schema_field(
@@ -107,6 +107,30 @@ class TransferRequest(InitialFundsRequest):
         )
 
 
+class ReversalRequest(RequestSerializer):
+    """`{reason, idempotencyKey?}`."""
+
+    missing_message = "reason is required"
+
+    reason = serializers.CharField(
+        max_length=500, help_text="Kept with the reversal, for staff; customers do not see it."
+    )
+    idempotencyKey = serializers.CharField(
+        max_length=255,
+        trim_whitespace=False,
+        required=False,
+        help_text="Without one, the same reason for the same transaction is the same request.",
+    )
+
+    @classmethod
+    def command(cls, data: Any, *, initiator: ObjectId, original: str, header_key: str | None) -> Reversal:
+        """The command in `data`. Raises ValidationError, TransactionNotFound for a malformed id, KeysDiffer."""
+        read = cls.read(_with_key(data, header_key))
+        if not ObjectId.is_valid(original):
+            raise TransactionNotFound
+        return Reversal(initiator, ObjectId(original), read["reason"], read.get("idempotencyKey"))
+
+
 def _with_key(data: Any, header_key: str | None) -> Any:
     """`data` with the key of the Idempotency-Key header. Raises KeysDiffer when the body names another."""
     if header_key is None or not isinstance(data, dict):
@@ -146,6 +170,21 @@ class TransactionEnvelope(AnswerSerializer):
 
     message = serializers.CharField()
     transaction = TransactionAnswer()
+
+
+class ReversalAnswer(TransactionAnswer):
+    """A reversal, as staff see it."""
+
+    kind = serializers.ChoiceField(choices=Transaction.Kind.choices)
+    reverses = ObjectIdField(help_text="The transaction whose money it moved back.")
+    reason = serializers.CharField()
+
+
+class ReversalEnvelope(AnswerSerializer):
+    """`{message, transaction}`: what a reversal answers."""
+
+    message = serializers.CharField()
+    transaction = ReversalAnswer()
 
 
 class EntryAnswer(AnswerSerializer):
@@ -190,6 +229,8 @@ class TransactionDetail(TransactionAnswer):
     """A transaction with its debit and its credit."""
 
     kind = serializers.ChoiceField(choices=Transaction.Kind.choices)
+    reverses = ObjectIdField(allow_null=True, help_text="Of a reversal: the transaction whose money it moved back.")
+    reversedBy = ObjectIdField(source="reversed_by", allow_null=True, help_text="The reversal, if it was reversed.")
     entries = PartyEntryAnswer(many=True)
 
 

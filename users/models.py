@@ -86,6 +86,8 @@ class Notification(models.Model):
         TRANSFER_SENT = "TRANSFER_SENT"
         TRANSFER_RECEIVED = "TRANSFER_RECEIVED"
         TRANSFER_FAILED = "TRANSFER_FAILED"
+        MONEY_RETURNED = "MONEY_RETURNED"
+        MONEY_TAKEN_BACK = "MONEY_TAKEN_BACK"
 
     class Status(models.TextChoices):
         PENDING = "PENDING"

@@ -19,6 +19,8 @@ TEMPLATES = {
     Notification.Kind.TRANSFER_SENT: "transfer_sent",
     Notification.Kind.TRANSFER_RECEIVED: "transfer_received",
     Notification.Kind.TRANSFER_FAILED: "transfer_failed",
+    Notification.Kind.MONEY_RETURNED: "money_returned",
+    Notification.Kind.MONEY_TAKEN_BACK: "money_taken_back",
 }
 # What a mail program might turn into a link: a dot, slash, colon or @ inside a word.
 LIKE_A_LINK = re.compile(r"[^\s.]\.[^\s.]|[/:@]")
