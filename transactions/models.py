@@ -151,3 +151,71 @@ class NoticesDue(models.Model):
 
     def __str__(self) -> str:
         return f"{len(self.transactions)} transactions"
+
+
+class ApprovalRequest(LedgerRow):
+    """What one member of staff asked for and another decides: funds, or a reversal above the limit (ADR 0010).
+
+    Written by approvals.py only. Money moves between APPROVED and POSTED, once, whatever happens in between.
+    """
+
+    class Kind(models.TextChoices):
+        FUNDS = "FUNDS"
+        REVERSAL = "REVERSAL"
+
+    class Status(models.TextChoices):
+        PENDING = "PENDING"
+        REJECTED = "REJECTED"
+        APPROVED = "APPROVED", "Approved, to be posted"
+        POSTED = "POSTED"
+        REFUSED = "REFUSED", "Approved, refused by the ledger"
+
+    kind = models.CharField(max_length=10, choices=Kind)
+    status = models.CharField(max_length=10, choices=Status)
+    account = models.ForeignKey(
+        Account, on_delete=models.PROTECT, related_name="+", db_column="account", db_index=False, null=True
+    )
+    original = models.ForeignKey(
+        Transaction, on_delete=models.PROTECT, related_name="+", db_column="original", db_index=False, null=True
+    )
+    amount_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    # Whose the posting is: the system user that issues funds, or whoever asked for the reversal.
+    initiator = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", db_column="initiator", db_index=False
+    )
+    reason = models.CharField(max_length=500)
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", db_column="requested_by", db_index=False
+    )
+    requested_at = models.DateTimeField()
+    decision_reason = models.CharField(max_length=500)
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_column="decided_by",
+        db_index=False,
+        null=True,
+    )
+    decided_at = models.DateTimeField(null=True)
+    leased_until = models.DateTimeField(null=True, help_text="Nobody else posts it before this time.")
+    transaction = models.ForeignKey(
+        Transaction, on_delete=models.PROTECT, related_name="+", db_column="transaction", db_index=False, null=True
+    )
+    outcome = models.CharField(max_length=500, help_text="Why the ledger refused it.")
+    settled_at = models.DateTimeField(null=True)
+
+    class Meta(LedgerRow.Meta):
+        abstract = False
+        db_table = "approval_requests"
+        default_permissions = ("view",)
+        permissions = [("request_funds", "Can request funds"), ("decide_approvalrequest", "Can approve and reject")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pk}"
+
+    @property
+    def amount(self) -> Decimal:
+        """The amount in major units."""
+        return to_major(self.amount_minor, self.currency)

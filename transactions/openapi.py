@@ -19,8 +19,10 @@ from ledger_project.openapi import (
     refusal_when,
 )
 from transactions import refusals
+from transactions.approvals import ApprovalPending
 from transactions.batch import BatchAnswer, FundsBatch, TransferBatch
 from transactions.serializers import (
+    ApprovalRequestEnvelope,
     EntryListQuery,
     EntryPage,
     InitialFundsRequest,
@@ -60,6 +62,16 @@ REVERSAL = TRANSACTION | {
     "kind": "REVERSAL",
     "reverses": TRANSACTION["_id"],
     "reason": "Paid twice, case 5512",
+}
+APPROVAL_REQUEST = {
+    "_id": "66f0c7b3a4e5d6f708192a66",
+    "kind": "REVERSAL",
+    "status": "PENDING",
+    "original": TRANSACTION["_id"],
+    "amount": 5000,
+    "currency": "INR",
+    "reason": "Paid twice, case 5512",
+    "requestedAt": TIME,
 }
 DEBIT = {
     "_id": "66f0c200a4e5d6f708192a52",
@@ -251,7 +263,8 @@ describe_transactions = extend_schema_view(
         description=(
             "Posts a transaction of the same amount the other way round, and marks the original REVERSED; each names "
             "the other. A transaction is reversed once and as a whole. Both accounts must be ACTIVE, and the receiver "
-            f"must still have the money. Needs the permission to reverse transactions. {ONCE}"
+            "must still have the money. Above a limit of the operator's the answer is 202: nothing has moved, and "
+            f"another member of staff has to approve it. Needs the permission to reverse transactions. {ONCE}"
         ),
         parameters=[IDEMPOTENCY_KEY, REPLAYED],
         request=body(
@@ -270,6 +283,14 @@ describe_transactions = extend_schema_view(
                 "Reversed by an earlier request like this one; nothing moved now.",
                 replayed={"message": "Transaction already processed", "transaction": REVERSAL},
             ),
+            202: answer(
+                ApprovalRequestEnvelope,
+                "Above the limit: it waits for another member of staff. The same request again gets the same answer.",
+                waiting={
+                    "message": "Nothing has moved: another member of staff has to approve this reversal",
+                    "request": APPROVAL_REQUEST,
+                },
+            ),
         },
         refused=[
             refusal_when("missing_reason", lambda: ReversalRequest.read({})),
@@ -281,6 +302,7 @@ describe_transactions = extend_schema_view(
             refusal(refusals.TransactionNotFound),
             refusal(refusals.AlreadyReversed),
             refusal(refusals.ReversalIsFinal),
+            refusal(ApprovalPending),
             refusal(refusals.IdempotencyKeyReused),
             *NOT_CONFIRMED,
         ],

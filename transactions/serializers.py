@@ -11,7 +11,7 @@ from ledger_project.money import InvalidAmount, parse_amount, to_major
 from ledger_project.mongo import Document
 from ledger_project.paging import CURSOR_HELP, PageQuery
 from ledger_project.serializers import AnswerSerializer, MoneyField, ObjectIdField, RequestSerializer, TimestampField
-from transactions.models import Entry, Transaction
+from transactions.models import ApprovalRequest, Entry, Transaction
 from transactions.posting import Reversal, Transfer
 from transactions.refusals import InvalidAccounts, InvalidToAccount, KeysDiffer, TransactionNotFound
 
@@ -185,6 +185,26 @@ class ReversalEnvelope(AnswerSerializer):
 
     message = serializers.CharField()
     transaction = ReversalAnswer()
+
+
+class ApprovalRequestAnswer(AnswerSerializer):
+    """What waits for a second member of staff."""
+
+    _id = ObjectIdField(source="pk")
+    kind = serializers.ChoiceField(choices=ApprovalRequest.Kind.choices)
+    status = serializers.ChoiceField(choices=ApprovalRequest.Status.choices)
+    original = ObjectIdField(source="original_id", help_text="The transaction to be reversed.")
+    amount = MoneyField()
+    currency = serializers.CharField()
+    reason = serializers.CharField()
+    requestedAt = TimestampField(source="requested_at")
+
+
+class ApprovalRequestEnvelope(AnswerSerializer):
+    """`{message, request}`: what a reversal above the limit answers."""
+
+    message = serializers.CharField()
+    request = ApprovalRequestAnswer()
 
 
 class EntryAnswer(AnswerSerializer):

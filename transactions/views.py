@@ -17,10 +17,12 @@ from ledger_project.paging import page
 from transactions import history, ledger
 from transactions.batch import FundsBatch, TransferBatch, post_batch
 from transactions.ledger import Outcome
+from transactions.models import ApprovalRequest
 from transactions.openapi import describe_entries, describe_transactions
 from transactions.refusals import NotStaff, NotSystemUser
 from transactions.reversing import may_reverse, reverse
 from transactions.serializers import (
+    ApprovalRequestAnswer,
     EntryListQuery,
     EntryPage,
     InitialFundsRequest,
@@ -37,6 +39,7 @@ from users.authentication import TOKENS, AuthenticatedRequest, token_of
 COMPLETED = "Transaction completed successfully"
 ISSUED = "Initial funds transaction completed successfully"
 REVERSED = "Transaction reversed successfully"
+WAITING = "Nothing has moved: another member of staff has to approve this reversal"
 
 
 @describe_transactions
@@ -92,7 +95,11 @@ class TransactionViewSet(viewsets.ViewSet):
         reversal = ReversalRequest.command(
             request.data, initiator=request.user.pk, original=pk, header_key=_header_key(request)
         )
-        return _answer(reverse(staff=request.user, reversal=reversal), REVERSED, ReversalAnswer)
+        result = reverse(staff=request.user, reversal=reversal)
+        if isinstance(result, ApprovalRequest):
+            waiting = {"message": WAITING, "request": ApprovalRequestAnswer.of(result)}
+            return Response(waiting, status=status.HTTP_202_ACCEPTED)
+        return _answer(result, REVERSED, ReversalAnswer)
 
     def list(self, request: AuthenticatedRequest) -> Response:
         """Newest first, filtered."""

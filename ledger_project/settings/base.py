@@ -5,6 +5,7 @@ that is safe; docs/settings.md lists the variables.
 """
 
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -161,6 +162,10 @@ DEFAULT_CURRENCY = env.str("DEFAULT_CURRENCY", default="INR")
 # A request that moves money is answered within this time, with what then is known.
 POSTING_DEADLINE_SECONDS = env.float("POSTING_DEADLINE_SECONDS", default=10.0)
 
+# A reversal of more than this, in major units of its currency, needs a second member of staff.
+REVERSAL_APPROVAL_ABOVE = Decimal(env.str("REVERSAL_APPROVAL_ABOVE", default="1000"))
+APPROVAL_SWEEP_SECONDS = env.float("APPROVAL_SWEEP_SECONDS", default=30.0)
+
 # The processes of one host take turns at committing, by a lock on this file.
 COMMIT_TURN_FILE: Path | None = Path(env.str("COMMIT_TURN_FILE", default=str(DATA_DIR / "commit-turn")))
 
@@ -250,6 +255,8 @@ SPECTACULAR_SETTINGS = {
         "TransactionStatus": "transactions.models.Transaction.Status",
         "TransactionKind": "transactions.models.Transaction.Kind",
         "EntryDirection": "transactions.models.Entry.Direction",
+        "ApprovalKind": "transactions.models.ApprovalRequest.Kind",
+        "ApprovalStatus": "transactions.models.ApprovalRequest.Status",
     },
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "POSTPROCESSING_HOOKS": [
@@ -290,6 +297,7 @@ UNFOLD = {
                     _page("Accounts", "account_balance_wallet", "accounts.account"),
                     _page("Transactions", "swap_horiz", "transactions.transaction"),
                     _page("Entries", "receipt_long", "transactions.entry"),
+                    _page("Approvals", "approval", "transactions.approvalrequest"),
                 ],
             },
             {

@@ -4,7 +4,16 @@ from typing import Any
 
 from ledger_project.mongo import database
 
-COLLECTIONS = ("users", "blacklisted_tokens", "accounts", "transactions", "entries", "notices_due", "notifications")
+COLLECTIONS = (
+    "users",
+    "blacklisted_tokens",
+    "accounts",
+    "transactions",
+    "entries",
+    "notices_due",
+    "notifications",
+    "approval_requests",
+)
 
 
 def dump(*names: str) -> dict[str, list[dict[str, Any]]]:
