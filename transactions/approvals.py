@@ -24,6 +24,7 @@ from transactions import ledger, refusals
 from transactions.ledger import Outcome
 from transactions.models import ApprovalRequest, Transaction
 from transactions.posting import Command, Reversal, Transfer
+from users import audit
 from users.models import User
 
 logger = logging.getLogger(__name__)
@@ -188,8 +189,10 @@ def _store(wanted: Document, staff: User, request_id: ObjectId) -> ApprovalReque
     try:
         _rows().insert_one(document)
     except DuplicateKeyError:
-        document = _stored_before(asked, request_id)
-    return from_document(ApprovalRequest, document)
+        return from_document(ApprovalRequest, _stored_before(asked, request_id))
+    made = from_document(ApprovalRequest, document)
+    audit.record(made, {"status": (None, made.status)}, reason=made.reason)
+    return made
 
 
 def _stored_before(asked: Document, request_id: ObjectId) -> Document:
@@ -220,6 +223,8 @@ def _decide(
         return_document=ReturnDocument.AFTER,
     )
     if decided is not None:
+        subject = from_document(ApprovalRequest, decided)
+        audit.record(subject, {"status": (Status.PENDING.value, status.value)}, reason=reason)
         return decided
     present = _rows().find_one({"_id": request_id})
     if present is None:

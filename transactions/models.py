@@ -3,6 +3,7 @@
 from decimal import Decimal
 from typing import Any, NoReturn
 
+from bson import ObjectId
 from django.conf import settings
 from django.db import models
 from django_mongodb_backend.fields import ArrayField, ObjectIdField
@@ -205,6 +206,10 @@ class ApprovalRequest(LedgerRow):
     )
     outcome = models.CharField(max_length=500, help_text="Why the ledger refused it.")
     settled_at = models.DateTimeField(null=True)
+
+    account_id: ObjectId | None
+    decided_by_id: ObjectId | None
+    transaction_id: ObjectId | None
 
     class Meta(LedgerRow.Meta):
         abstract = False

@@ -1,11 +1,12 @@
 """Reversing a transaction: what staff may do about money that went wrong (ADR 0009)."""
 
-from ledger_project.mongo import database
+from ledger_project.mongo import database, from_document
 from transactions import approvals, ledger
 from transactions.ledger import Outcome
 from transactions.models import ApprovalRequest, Transaction
 from transactions.posting import Reversal
 from transactions.refusals import NotStaff, TransactionNotFound
+from users import audit
 from users.models import User
 
 
@@ -29,4 +30,8 @@ def reverse(*, staff: User, reversal: Reversal) -> Outcome | ApprovalRequest:
         raise TransactionNotFound
     if approvals.needs_approval(original):
         return approvals.request_reversal(staff=staff, original=original, reason=reversal.reason)
-    return ledger.post(reversal)
+    outcome = ledger.post(reversal)
+    if not outcome.replayed:
+        change = {"status": (original["status"], Transaction.Status.REVERSED.value)}
+        audit.record(from_document(Transaction, original), change, reason=reversal.reason)
+    return outcome

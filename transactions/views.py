@@ -34,6 +34,7 @@ from transactions.serializers import (
     TransactionPage,
     TransferRequest,
 )
+from users.audit import audited
 from users.authentication import TOKENS, AuthenticatedRequest, token_of
 
 COMPLETED = "Transaction completed successfully"
@@ -95,7 +96,8 @@ class TransactionViewSet(viewsets.ViewSet):
         reversal = ReversalRequest.command(
             request.data, initiator=request.user.pk, original=pk, header_key=_header_key(request)
         )
-        result = reverse(staff=request.user, reversal=reversal)
+        with audited(request):
+            result = reverse(staff=request.user, reversal=reversal)
         if isinstance(result, ApprovalRequest):
             waiting = {"message": WAITING, "request": ApprovalRequestAnswer.of(result)}
             return Response(waiting, status=status.HTTP_202_ACCEPTED)

@@ -35,6 +35,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django_mongodb_backend",
+    "auditlog",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -52,6 +53,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "ledger_project.middleware.CsrfViewMiddleware",
     "ledger_project.middleware.AuthenticationMiddleware",
+    "users.audit.AuditMiddleware",
     "ledger_project.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -83,6 +85,7 @@ MIGRATION_MODULES = {
     "admin": "ledger_project.migrations.admin",
     "auth": "ledger_project.migrations.auth",
     "contenttypes": "ledger_project.migrations.contenttypes",
+    "auditlog": None,  # its own model, with an integer key, is swapped out
 }
 
 
@@ -124,6 +127,10 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+AUDITLOG_LOGENTRY_MODEL = "users.AuditEntry"
+AUDITLOG_CID_GETTER = "ledger_project.request_log.current_request_id"
+# How many proxies of ours stand before this service: so many addresses at the end of X-Forwarded-For are their word.
+TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
 
 
 def simple_jwt(signing_key: str) -> dict:
@@ -307,6 +314,7 @@ UNFOLD = {
                     _page("Groups", "group", "auth.group"),
                     _page("Notifications", "mail", "users.notification"),
                     _page("Blacklisted tokens", "key_off", "users.blacklistedtoken"),
+                    _page("Audit log", "history", "users.auditentry"),
                 ],
             },
         ],

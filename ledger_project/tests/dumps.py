@@ -13,6 +13,7 @@ COLLECTIONS = (
     "notices_due",
     "notifications",
     "approval_requests",
+    "audit_log",
 )
 
 

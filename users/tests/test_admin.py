@@ -331,7 +331,7 @@ def test_what_breaks_a_message_does_not_break_its_page(root, welcome, broken: di
 
 def test_chosen_notifications_are_sent_again_and_no_others(root, welcome, monkeypatch) -> None:
     woken: list[bool] = []
-    monkeypatch.setattr("users.admin.wake_sender.ask", lambda: woken.append(True))
+    monkeypatch.setattr("users.outbox_admin.wake_sender.ask", lambda: woken.append(True))
     sent, failed, other = welcome(status="SENT", sent_at=timezone.now()), welcome(), welcome()
     chosen = [sent.pk, failed.pk, "xyz"]
     answer = root.post(
