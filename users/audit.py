@@ -5,9 +5,10 @@ one nothing is written, and the API's other requests do not notice.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from hashlib import sha256
+from ipaddress import ip_address
 from typing import Any, NoReturn
 
 from auditlog import get_logentry_model
@@ -123,8 +124,8 @@ def _by_whom() -> dict[str, Any]:
 
 def _address(request: HttpRequest) -> str | None:
     """Where the request comes from. What stands before our own proxies' words in the header, anybody can write."""
-    if settings.TRUSTED_PROXIES:
-        hops = [hop.strip() for hop in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")]
-        if len(hops) >= settings.TRUSTED_PROXIES and hops[-settings.TRUSTED_PROXIES]:
-            return hops[-settings.TRUSTED_PROXIES]
+    hops = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
+    if 0 < settings.TRUSTED_PROXIES <= len(hops):
+        with suppress(ValueError):
+            return str(ip_address(hops[-settings.TRUSTED_PROXIES].strip()))
     return request.META.get("REMOTE_ADDR") or None

@@ -143,7 +143,7 @@ def test_a_button_asks_first_and_acts_on_a_post_only(root, asha, new_account) ->
     answer = root.post(button, WHY, headers={"HX-Request": "true"})
     assert answer["HX-Redirect"] == f"{ACCOUNTS}{account.pk}/change/"
     assert statuses(account) == ["FROZEN"]
-    answer = root.post(f"{ACCOUNTS}{account.pk}/close_this/", {"_form_submitted": "True"})
+    answer = root.post(f"{ACCOUNTS}{account.pk}/close_this/", WHY)
     assert answer["Location"] == f"{ACCOUNTS}{account.pk}/change/"
     assert statuses(account) == ["CLOSED"]
 
