@@ -9,7 +9,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from unfold.decorators import display
 
-from ledger_project.admin import ReadOnlyAdmin, moment
+from ledger_project.admin import ReadOnlyAdmin, link, moment
 from users.models import AuditEntry
 from users.staff import named_id
 
@@ -27,7 +27,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     fields = (
         ("at", "who"),
         ("did", "remote_addr"),
-        ("what", "object_pk"),
+        ("what", "called"),
         "changed",
         "reason",
         "cid",
@@ -50,9 +50,18 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         return entry.get_action_display()
 
     @display(description="what")
-    def what(self, entry: AuditEntry) -> str:
-        """What was changed, as it was called then."""
-        return f"{ContentType.objects.get_for_id(entry.content_type_id).name} {entry.object_repr}"
+    def what(self, entry: AuditEntry) -> SafeString | str:
+        """What was changed, with a link to it where it has a page."""
+        kind = ContentType.objects.get_for_id(entry.content_type_id)
+        model = kind.model_class()
+        if model in admin.site._registry and entry.object_pk:
+            return link(model, entry.object_pk, f"{kind.name} …{entry.object_pk[-8:]}")
+        return f"{kind.name}: {entry.object_repr}"
+
+    @display(description="called then")
+    def called(self, entry: AuditEntry) -> str:
+        """What it was called."""
+        return entry.object_repr
 
     @display(description="before and after")
     def changed(self, entry: AuditEntry) -> SafeString:
@@ -64,7 +73,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
 def _before_and_after(change: Any) -> tuple[str, str]:
     """Of a change as auditlog stores it: a pair, or what was added to or taken from a relation."""
     if isinstance(change, dict):
-        return (
-            ("", ", ".join(change["objects"])) if change["operation"] == "add" else (", ".join(change["objects"]), "")
-        )
-    return change[0], change[1]
+        objects = ", ".join(change["objects"])
+        return ("-", objects) if change["operation"] == "add" else (objects, "-")
+    before, after = ("-" if value in ("None", "") else value for value in change)
+    return before, after

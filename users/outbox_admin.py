@@ -5,7 +5,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.defaultfilters import linebreaksbr
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
@@ -116,7 +116,6 @@ class NotificationAdmin(ReadOnlyAdmin):
         except Exception:  # noqa: BLE001 - the field above says what it was
             return None
         return format_html(
-            '<iframe sandbox srcdoc="{}" title="The message" class="border-0 h-96 max-w-2xl rounded-default w-full">'
-            "</iframe>",
-            html,
+            '<iframe sandbox srcdoc="{}" title="The message" width="600" height="560" class="max-w-full"></iframe>',
+            escape(html),  # all of it: what a template rendered counts as safe already
         )

@@ -38,8 +38,11 @@ WAYS = {
     "a confirmation": {"post": "yes", "_popup": "1"},
     "a row of a list": {"_save": "Save", "form-TOTAL_FORMS": "1", "form-INITIAL_FORMS": "1", "form-0-id": "{key}"},
     "a row of an inline": {
-        "entry_set-TOTAL_FORMS": "1", "entry_set-INITIAL_FORMS": "1", "entry_set-0-id": "{key}",
-        "entry_set-0-DELETE": "on", "entry_set-0-amount_minor": "1",
+        "entry_set-TOTAL_FORMS": "1",
+        "entry_set-INITIAL_FORMS": "1",
+        "entry_set-0-id": "{key}",
+        "entry_set-0-DELETE": "on",
+        "entry_set-0-amount_minor": "1",
     },
     "deleting": {"action": "delete_selected", "_selected_action": "{key}", "index": "0", "post": "yes"},
     "deleting all": {"action": "delete_selected", "select_across": "1", "_selected_action": "{key}", "post": "yes"},
