@@ -8,6 +8,7 @@ from django.contrib.auth.models import Group
 from django.core.management import call_command
 from django.test import Client
 
+from transactions import notices
 from transactions.approvals import request_funds
 from transactions.groups import ensure_groups
 from transactions.models import Transaction
@@ -81,6 +82,7 @@ def test_each_does_what_it_is_for_and_no_more(member, group: str, new_user, new_
     root = new_user(is_staff=True, is_superuser=True)
     account = new_account(new_user(), funds=10)
     asked = request_funds(staff=root, account_id=account.pk, amount=Decimal(1), reason="x")
+    notices.write_due(limit=10)
     transaction = Transaction.objects.get(to_account=account)
     notification = Notification.objects.get(user=account.user)
     addresses = {

@@ -198,7 +198,7 @@ def test_a_reversal_is_the_original_the_other_way_round():
 
 
 def frozen(books: Books, account: AccountState, **fields) -> None:
-    books.accounts[account.id] = replace(books.accounts[account.id], **fields)
+    books.accounts[account.id] = books.accounts[account.id]._replace(**fields)
 
 
 NOT_REVERSED = {

@@ -10,7 +10,7 @@ from bson import ObjectId
 from accounts.models import Account
 from accounts.opening import set_status
 from ledger_project.tests.dumps import dump
-from transactions import ledger
+from transactions import ledger, notices
 from transactions.models import Entry, Transaction
 from transactions.posting import Transfer
 from transactions.verification import verify
@@ -96,6 +96,7 @@ def test_an_entry_is_added_to_each_account_and_none_is_touched(staff, asha, ben,
 
 def test_both_sides_are_told_and_neither_is_told_the_reason(staff, asha, ben, paid):
     reverse(staff, paid.pk)
+    notices.write_due(limit=10)
     told = {row.user_id: row for row in Notification.objects.filter(kind__in=["MONEY_RETURNED", "MONEY_TAKEN_BACK"])}
     assert {user: row.kind for user, row in told.items()} == {
         asha.user_id: "MONEY_RETURNED",
@@ -126,6 +127,7 @@ def test_initial_funds_go_back_to_where_money_comes_from(staff, asha):
     assert reverse(staff, funds.pk).status_code == 201
     equity = Account.objects.get(kind=Account.Kind.EQUITY)
     assert balances(asha, equity) == [0, 0]
+    notices.write_due(limit=10)
     assert [row.kind for row in Notification.objects.filter(kind__startswith="MONEY")] == ["MONEY_TAKEN_BACK"]
     assert verify().findings == []
 

@@ -379,7 +379,7 @@ def test_sending_again_needs_the_permission_to_change(clerk, welcome) -> None:
 
 def test_one_notification_is_sent_again_from_its_page_by_a_post_only(root, welcome, monkeypatch) -> None:
     woken: list[bool] = []
-    monkeypatch.setattr("users.outbox_admin.wake_sender", lambda: woken.append(True))
+    monkeypatch.setattr("users.outbox_admin.wake_sender.ask", lambda: woken.append(True))
     notification, other = welcome(), welcome()
     address = f"{NOTIFICATIONS}{notification.pk}/send_this_again/"
     assert "address" in root.get(address).content.decode()
