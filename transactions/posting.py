@@ -223,7 +223,9 @@ def _reversal(reversal: Reversal, books: Books, now: datetime) -> Posting:
         raise refusals.ReversalIsFinal
     if original["status"] == Transaction.Status.REVERSED:
         raise refusals.AlreadyReversed
-    payer, payee = books.accounts[original["to_account"]], books.accounts[original["from_account"]]
+    payer, payee = (books.accounts.get(original[side]) for side in ("to_account", "from_account"))
+    if payer is None or payee is None:  # nothing deletes an account; if it is gone all the same, only this one fails
+        raise refusals.InvalidAccounts
     amount_minor = _allowed(payer, payee, to_major(original["amount_minor"], original["currency"]))
     assert amount_minor == original["amount_minor"]
     posting = _posting(reversal, payer, payee, amount_minor, now)

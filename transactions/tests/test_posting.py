@@ -203,6 +203,7 @@ def frozen(books: Books, account: AccountState, **fields) -> None:
 
 NOT_REVERSED = {
     "unknown": (lambda books: books.originals.clear(), refusals.TransactionNotFound),
+    "account gone": (lambda books: books.accounts.pop(BEN.id), refusals.InvalidAccounts),
     "spent": (lambda books: frozen(books, BEN, balance_minor=1049), refusals.InsufficientFunds),
     "receiver frozen": (lambda books: frozen(books, BEN, **FROZEN), refusals.AccountNotActive),
     "payer frozen": (lambda books: frozen(books, ASHA, **FROZEN), refusals.AccountNotActive),

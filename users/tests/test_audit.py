@@ -122,6 +122,21 @@ def test_a_transfer_costs_not_one_command_more(client_of, new_user, new_account)
     assert not [command for command in commands if command["ns"].endswith((".audit_log", ".django_content_type"))]
 
 
+def test_staff_who_come_and_go_are_logged_with_their_address(new_user):
+    new_user(email="root@example.com", password=PASSWORD, is_staff=True)
+    client = Client()
+    form = {"username": "root@example.com", "password": PASSWORD}
+    client.post("/admin/login/", form | {"password": "wrong"}, REMOTE_ADDR="10.1.2.3")
+    assert not AuditEntry.objects.exists()
+    client.post("/admin/login/", form, REMOTE_ADDR="10.1.2.3")
+    client.post("/admin/logout/", REMOTE_ADDR="10.1.2.3")
+    told = [(e.actor_email, e.remote_addr, e.changes["staff session"]) for e in AuditEntry.objects.order_by("pk")]
+    assert told == [
+        ("root@example.com", "10.1.2.3", ["None", "begun"]),
+        ("root@example.com", "10.1.2.3", ["begun", "ended"]),
+    ]
+
+
 def test_one_request_does_not_lend_its_name_to_the_next(root, asha):
     root.post(f"{USERS}{asha.pk}/change/", form(asha, name="Aisha"))
     asha.refresh_from_db()

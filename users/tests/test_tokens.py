@@ -225,6 +225,20 @@ def test_all_tokens_of_a_user_are_revoked_and_nobody_elses(root, new_user, clien
     assert client_of(User.objects.get(pk=user.pk)).get("/api/auth/me").status_code == 200
 
 
+def test_a_revoked_token_moves_no_money(root, new_user, new_account, client_of):
+    """A transfer looks its token up by itself, in the snapshot in which the money moves."""
+    payer, payee = new_account(new_user(), funds=5), new_account(new_user())
+    client = client_of(User.objects.get(pk=payer.user_id))
+    body = {"fromAccount": str(payer.pk), "toAccount": str(payee.pk), "amount": 1, "idempotencyKey": "k"}
+    assert client.post("/api/transactions", body).status_code == 201
+    revoke(root, payer.user)
+    before = dump()
+    for key in ("k", "l"):
+        answer = client.post("/api/transactions", body | {"idempotencyKey": key})
+        assert (answer.status_code, answer.json()["code"]) == (401, "token_revoked")
+    assert dump() == before
+
+
 def test_who_logs_in_again_in_the_same_second_is_let_in(root, new_user, client_of):
     user = new_user(password="a-long-passphrase")
     revoke(root, user)
