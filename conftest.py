@@ -44,6 +44,7 @@ def _migrated(django_db_blocker: Any) -> Iterator[None]:
 
     with django_db_blocker.unblock():
         call_command("migrate", verbosity=0)
+        _clear()
         yield
 
 
@@ -51,6 +52,10 @@ def _migrated(django_db_blocker: Any) -> Iterator[None]:
 def _clean() -> Iterator[None]:
     """Leave no document behind. Django's own way, to flush every collection, is far slower."""
     yield
+    _clear()
+
+
+def _clear() -> None:
     from ledger_project.mongo import database
 
     keep = {"django_migrations", "django_content_type", "auth_permission"}

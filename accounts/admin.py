@@ -1,13 +1,13 @@
 """Staff's pages for accounts: look, freeze, unfreeze, close. Money is moved by transactions only."""
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from bson import ObjectId
 from django.contrib import admin, messages
 from django.contrib.admin.options import InlineModelAdmin
 from django.db.models import Model, Q, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.safestring import SafeString
 from unfold.dataclasses import UnfoldAction
@@ -18,7 +18,11 @@ from accounts.models import Account
 from accounts.opening import set_status
 from ledger_project.admin import ReadOnlyAdmin, breakable, moment, money, related_link
 from ledger_project.errors import LedgerError
-from users.admin import UserAdmin, acting, named_id
+from ledger_project.mongo import Unit, run_transaction
+from ledger_project.reasons import ReasonForm, dialog, leave, with_reason
+from users import audit
+from users.admin import UserAdmin
+from users.staff import acting, named_id
 
 OFFERED: dict[str, tuple[str, ...]] = {
     Account.Status.ACTIVE: ("freeze_this", "close_this"),
@@ -27,8 +31,29 @@ OFFERED: dict[str, tuple[str, ...]] = {
 }
 
 
-def _dialog(title: str, description: str) -> dict[str, str]:
-    return {"title": title, "description": description, "form_submit_text": title}
+class Change(NamedTuple):
+    """A change of status, as staff read of it before they make it."""
+
+    status: Account.Status
+    title: str
+    description: str
+
+
+FREEZE = Change(Account.Status.FROZEN, "Freeze", "No money moves into or out of a frozen account until it is unfrozen.")
+UNFREEZE = Change(Account.Status.ACTIVE, "Unfreeze", "Money can move into and out of it again.")
+CLOSE = Change(Account.Status.CLOSED, "Close for good", "This is final, and it needs a balance of zero.")
+
+
+def _set_and_record(account_id: ObjectId, status: Account.Status, reason: str) -> Account:
+    """Change the status and log it, both or neither. Raises AccountNotFound, StatusRefused."""
+
+    def work(unit: Unit) -> Account:
+        before = Account.objects.filter(pk=account_id).first()
+        account = set_status(account_id=account_id, status=status, session=unit.session)
+        audit.record(account, {"status": (before and before.status, account.status)}, reason=reason)
+        return account
+
+    return run_transaction(work)
 
 
 @admin.register(Account)
@@ -72,70 +97,78 @@ class AccountAdmin(ReadOnlyAdmin):
         return [button for button in allowed if button.method.original_function_name in offered]
 
     @action(description="Freeze", permissions=["set_status"])
-    def freeze(self, request: HttpRequest, queryset: QuerySet[Account]) -> None:
+    def freeze(self, request: HttpRequest, queryset: QuerySet[Account]) -> HttpResponse | None:
         """Stop all movements, for now."""
-        self._set_status(request, [account.pk for account in queryset], Account.Status.FROZEN)
+        return self._ask(request, queryset, FREEZE)
 
     @action(description="Unfreeze", permissions=["set_status"])
-    def unfreeze(self, request: HttpRequest, queryset: QuerySet[Account]) -> None:
+    def unfreeze(self, request: HttpRequest, queryset: QuerySet[Account]) -> HttpResponse | None:
         """Let money move again."""
-        self._set_status(request, [account.pk for account in queryset], Account.Status.ACTIVE)
+        return self._ask(request, queryset, UNFREEZE)
 
     @action(description="Close for good", permissions=["set_status"])
-    def close(self, request: HttpRequest, queryset: QuerySet[Account]) -> None:
+    def close(self, request: HttpRequest, queryset: QuerySet[Account]) -> HttpResponse | None:
         """Close those that hold no money."""
-        self._set_status(request, [account.pk for account in queryset], Account.Status.CLOSED)
+        return self._ask(request, queryset, CLOSE)
 
     @action(
         description="Freeze account",
         permissions=["set_status"],
         icon="ac_unit",
-        dialog=_dialog("Freeze account", "No money moves into or out of this account until it is unfrozen."),
+        dialog=dialog("Freeze account", FREEZE.description),
     )
-    def freeze_this(self, request: HttpRequest, form: object, object_id: str) -> HttpResponse:
+    def freeze_this(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
         """The same for the account whose page this is."""
-        return self._set_status_of(request, object_id, Account.Status.FROZEN)
+        return self._set_status_of(request, form, object_id, FREEZE)
 
     @action(
         description="Unfreeze account",
         permissions=["set_status"],
         icon="play_arrow",
-        dialog=_dialog("Unfreeze account", "Money can move into and out of this account again."),
+        dialog=dialog("Unfreeze account", UNFREEZE.description),
     )
-    def unfreeze_this(self, request: HttpRequest, form: object, object_id: str) -> HttpResponse:
+    def unfreeze_this(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
         """The same for the account whose page this is."""
-        return self._set_status_of(request, object_id, Account.Status.ACTIVE)
+        return self._set_status_of(request, form, object_id, UNFREEZE)
 
     @action(
         description="Close account",
         permissions=["set_status"],
         icon="block",
         variant=ActionVariant.DANGER,
-        dialog=_dialog("Close account", "This is final, and it needs a balance of zero."),
+        dialog=dialog("Close account", CLOSE.description),
     )
-    def close_this(self, request: HttpRequest, form: object, object_id: str) -> HttpResponse:
+    def close_this(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
         """The same for the account whose page this is."""
-        return self._set_status_of(request, object_id, Account.Status.CLOSED)
+        return self._set_status_of(request, form, object_id, CLOSE)
 
-    def _set_status_of(self, request: HttpRequest, object_id: str, status: Account.Status) -> HttpResponse:
-        """The dialog is sent by htmx, which would put a redirected page into the dialog: it has a header of its own."""
-        self._set_status(request, filter(ObjectId.is_valid, [object_id]), status)
-        page = reverse("admin:accounts_account_change", args=[object_id])
-        return (
-            HttpResponse(headers={"HX-Redirect": page})
-            if request.headers.get("HX-Request")
-            else HttpResponseRedirect(page)
+    def _set_status_of(self, request: HttpRequest, form: ReasonForm, object_id: str, change: Change) -> HttpResponse:
+        ids = map(ObjectId, filter(ObjectId.is_valid, [object_id]))
+        self._set_status(request, ids, change.status, form.cleaned_data["reason"])
+        return leave(request, reverse("admin:accounts_account_change", args=[object_id]))
+
+    def _ask(self, request: HttpRequest, queryset: QuerySet[Account], change: Change) -> HttpResponse | None:
+        """Ask why, for all of them together."""
+        return with_reason(
+            self,
+            request,
+            queryset,
+            title=change.title,
+            description=change.description,
+            act=lambda accounts, why: self._set_status(request, [a.pk for a in accounts], change.status, why),
         )
 
-    def _set_status(self, request: HttpRequest, account_ids: Iterable[ObjectId | str], status: Account.Status) -> None:
+    def _set_status(
+        self, request: HttpRequest, account_ids: Iterable[ObjectId], status: Account.Status, reason: str
+    ) -> None:
         """Each on its own; a refusal is shown and stops nothing."""
         for account_id in account_ids:
             try:
-                account = set_status(account_id=ObjectId(account_id), status=status)
+                account = _set_and_record(account_id, status, reason)
             except LedgerError as refusal:
                 self.message_user(request, f"{account_id}: {refusal.message}", messages.ERROR)
             else:
-                self.log_change(request, account, f"Status set to {status}.")
+                self.log_change(request, account, f"Status set to {status}: {reason}")
                 self.message_user(request, f"{account} is now {status}.", messages.SUCCESS)
 
     @display(description="chain head")

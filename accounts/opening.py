@@ -6,6 +6,7 @@ from bson import Int64, ObjectId
 from django.conf import settings
 from django.utils import timezone
 from pymongo import ReturnDocument
+from pymongo.client_session import ClientSession
 
 from accounts.models import GENESIS, Account
 from ledger_project.errors import LedgerError
@@ -70,8 +71,10 @@ def accounts_of(user_id: ObjectId, *, limit: int, after: ObjectId | None = None)
     return [from_document(Account, found) for found in _accounts().find(conditions).sort("_id", 1).limit(limit)]
 
 
-def set_status(*, account_id: ObjectId, status: Account.Status) -> Account:
-    """Freeze, unfreeze or close an account; for staff. Raises AccountNotFound, StatusRefused.
+def set_status(*, account_id: ObjectId, status: Account.Status, session: ClientSession | None = None) -> Account:
+    """Freeze, unfreeze or close an account, in the transaction of `session` if there is one; for staff.
+
+    Raises AccountNotFound, StatusRefused.
 
     CLOSED is final and needs a zero balance. The condition is part of the update, and a transfer writes the account
     document too, so neither can slip past the other.
@@ -83,10 +86,11 @@ def set_status(*, account_id: ObjectId, status: Account.Status) -> Account:
         condition,
         {"$set": {"status": status.value, "updated_at": timezone.now()}},
         return_document=ReturnDocument.AFTER,
+        session=session,
     )
     if found is not None:
         return from_document(Account, found)
-    present = _accounts().find_one({"_id": account_id})
+    present = _accounts().find_one({"_id": account_id}, session=session)
     if present is None:
         raise AccountNotFound
     if present["status"] == Account.Status.CLOSED:

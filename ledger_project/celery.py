@@ -38,13 +38,18 @@ app.conf.update(
     worker_redirect_stdouts=False,
     worker_max_tasks_per_child=10_000,
     timezone="UTC",
-    beat_scheduler="celery.beat:Scheduler",  # the one entry needs no file that remembers when it ran last
+    beat_scheduler="celery.beat:Scheduler",  # no entry needs a file that remembers when it ran last
     beat_schedule={
         "sweep": {
             "task": "transactions.tasks.tell_parties",
             "schedule": settings.NOTIFICATION_SWEEP_SECONDS,
             "options": {"expires": settings.NOTIFICATION_SWEEP_SECONDS},
-        }
+        },
+        "carry_out_approved": {
+            "task": "transactions.tasks.carry_out_approved",
+            "schedule": settings.APPROVAL_SWEEP_SECONDS,
+            "options": {"expires": settings.APPROVAL_SWEEP_SECONDS},
+        },
     },
 )
 app.set_default()  # for the threads that did not import this module, too

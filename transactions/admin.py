@@ -1,21 +1,29 @@
 """Staff's pages for transactions and entries: to look at. Corrections are new transactions, posted by the ledger."""
 
 from bson import ObjectId
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.forms import BaseInlineFormSet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
-from unfold.decorators import display
+from unfold.dataclasses import UnfoldAction
+from unfold.decorators import action, display
+from unfold.enums import ActionVariant
 
 from accounts.admin import AccountAdmin
 from accounts.models import Account
 from ledger_project.admin import ReadOnlyAdmin, attach, breakable, link, moment, money, related_link
-from transactions import history
-from transactions.models import Entry, Transaction
-from users.admin import UserAdmin, named_id
+from ledger_project.errors import LedgerError
+from ledger_project.reasons import ReasonForm, dialog, leave
+from transactions import approval_admin, history, reversing  # noqa: F401  (importing the first registers it)
+from transactions.models import ApprovalRequest, Entry, Transaction
+from transactions.posting import Reversal
+from transactions.reversing import may_reverse
+from users.admin import UserAdmin
+from users.staff import acting, named_id
 
 LATEST = 20
 
@@ -146,10 +154,50 @@ class TransactionAdmin(_Shown, ReadOnlyAdmin):
         ("payer", "payee"),
         ("by", "kind"),
         ("created", "updated"),
+        ("reversal_of", "undone_by"),
+        "reason",
         "key",
         "asked",
     )
     updated = moment("updated_at", "updated")
+    actions_detail = ("reverse_this",)
+
+    def has_reverse_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        """Whoever may reverse transactions."""
+        return may_reverse(acting(request))
+
+    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[UnfoldAction]:
+        """The button, where there is something to reverse."""
+        transaction = self.get_object(request, object_id)
+        reversible = transaction and transaction.kind != Transaction.Kind.REVERSAL and not transaction.reversed_by
+        return super().get_actions_detail(request, object_id) if reversible else []
+
+    @action(
+        description="Reverse",
+        permissions=["reverse"],
+        icon="undo",
+        variant=ActionVariant.DANGER,
+        dialog=dialog(
+            "Reverse transaction",
+            "The whole amount goes back to where it came from, once. A large one waits for a colleague's approval.",
+        ),
+    )
+    def reverse_this(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
+        """Reverse it, or ask for that."""
+        key = ObjectId(object_id) if ObjectId.is_valid(object_id) else ObjectId()
+        reversal = Reversal(acting(request).pk, key, form.cleaned_data["reason"])
+        address = reverse("admin:transactions_transaction_change", args=[object_id])
+        try:
+            result = reversing.reverse(staff=acting(request), reversal=reversal)
+        except LedgerError as refusal:
+            self.message_user(request, refusal.message, messages.ERROR)
+        else:
+            if isinstance(result, ApprovalRequest):
+                self.message_user(request, "Nothing has moved: a colleague has to approve it.", messages.WARNING)
+                address = reverse("admin:transactions_approvalrequest_change", args=[result.pk])
+            else:
+                self.message_user(request, f"Reversed by {result.transaction}.", messages.SUCCESS)
+        return leave(request, address)
 
     def search(self, queryset: QuerySet[Transaction], term: str) -> QuerySet[Transaction]:
         """Its own id, an account or a user that it touches, or its key.
@@ -161,6 +209,23 @@ class TransactionAdmin(_Shown, ReadOnlyAdmin):
             if found.exists():
                 return found
         return queryset.filter(idempotency_key=term)
+
+    def get_fields(self, request: HttpRequest, obj: Transaction | None = None) -> list:
+        """Links and reason only where there are any."""
+        hidden = {("reversal_of", "undone_by"), "reason"}
+        if obj and (obj.reverses or obj.reversed_by):
+            hidden = set() if obj.reason else {"reason"}
+        return [field for field in self.fields if field not in hidden]
+
+    @display(description="reverses")
+    def reversal_of(self, transaction: Transaction) -> SafeString | None:
+        """Of a reversal: its original."""
+        return transaction.reverses and link(Transaction, transaction.reverses, transaction.reverses)
+
+    @display(description="reversed by")
+    def undone_by(self, transaction: Transaction) -> SafeString | None:
+        """The reversal of one that was reversed."""
+        return transaction.reversed_by and link(Transaction, transaction.reversed_by, transaction.reversed_by)
 
     @display(description="from")
     def payer(self, transaction: Transaction) -> SafeString:

@@ -63,7 +63,8 @@ def transaction(transaction_id: ObjectId, *, party: ObjectId) -> Document | None
     own = {account.pk for account in Account.objects.filter(pk__in=[*sides.values()], user=party)}
     for entry_id, account_id in sides.items():
         by_id[entry_id].is_own = account_id in own
-    return found | {"entries": [by_id[entry_id] for entry_id in sides]}
+    links = {"reverses": found.get("reverses"), "reversed_by": found.get("reversed_by")}
+    return found | links | {"entries": [by_id[entry_id] for entry_id in sides]}
 
 
 def entries(*, account: ObjectId, limit: int, before: int | None = None) -> list[Entry]:

@@ -43,6 +43,7 @@ TRANSACTION_FIELDS = {
     "amount_minor": int,
     "currency": str,
     "status": str,
+    "kind": str,
     "debit_entry": ObjectId,
     "credit_entry": ObjectId,
 }
@@ -51,7 +52,10 @@ SIDES = {
     Entry.Direction.DEBIT.value: ("debit_entry", "from_account", "to_account"),
     Entry.Direction.CREDIT.value: ("credit_entry", "to_account", "from_account"),
 }
-STATUSES = frozenset(Transaction.Status.values)
+SAME_ON_BOTH = (("amount_minor", "amount_minor"), ("currency", "currency"))
+# What a transaction has only when it is a reversal, or was reversed.
+LINKS = ("reverses", "reversed_by")
+STATUSES, KINDS = frozenset(Transaction.Status.values), frozenset(Transaction.Kind.values)
 
 
 class Code(StrEnum):
@@ -74,7 +78,9 @@ class Code(StrEnum):
     TRANSACTION_DIFFERS = "transaction_differs"  # the entry and its transaction contradict each other
     ENTRY_MISSING = "entry_missing"  # an entry of the transaction does not exist
     TRANSACTION_ACCOUNTS = "transaction_accounts"  # both sides are one account, or one entry
-    TRANSACTION_STATUS = "transaction_status"  # a status that the ledger does not know
+    TRANSACTION_STATUS = "transaction_status"  # a status or kind that the ledger does not know
+    REVERSAL_LINK = "reversal_link"  # a reversal and its original do not name each other
+    REVERSAL_DIFFERS = "reversal_differs"  # a reversal is not its original the other way round
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +112,12 @@ class Link(NamedTuple):
 START = Link(0, GENESIS, 0)
 
 
-def index_findings(collection: str, name: str, keys: list[tuple[str, int]], found: Document) -> Iterator[Finding]:
-    """Whether `found`, the indexes of `collection`, has a unique one on all documents over `keys`."""
+def index_findings(
+    collection: str, name: str, keys: list[tuple[str, int]], only: Document | None, found: Document
+) -> Iterator[Finding]:
+    """Whether `found`, the indexes of `collection`, has a unique one over `keys`, on all or `only` on some."""
     for index in found.values():
-        if index["key"] == keys and index.get("unique") and "partialFilterExpression" not in index:
+        if index["key"] == keys and index.get("unique") and index.get("partialFilterExpression") == only:
             return
     yield Finding(Code.INDEX_MISSING, f"{collection}.{name}", f"no unique index over {', '.join(k for k, _ in keys)}")
 
@@ -203,3 +211,34 @@ def transaction_findings(transaction: Document, entries: dict[ObjectId, Document
             yield Finding(Code.TRANSACTION_ACCOUNTS, subject, f"{one} and {two} are both {transaction[one]}")
     if transaction["status"] not in STATUSES:
         yield Finding(Code.TRANSACTION_STATUS, subject, f"status is {transaction['status']}")
+    if transaction["kind"] not in KINDS:
+        yield Finding(Code.TRANSACTION_STATUS, subject, f"kind is {transaction['kind']}")
+
+
+def reversal_findings(transaction: Document, linked: dict[ObjectId, Document]) -> Iterator[Finding]:
+    """Whether `transaction` has the links that its kind and status call for, and what they name, in `linked`, fits."""
+    for link, back, due in (
+        ("reverses", "reversed_by", transaction["kind"] == Transaction.Kind.REVERSAL),
+        ("reversed_by", "reverses", transaction["status"] == Transaction.Status.REVERSED),
+    ):
+        if (link in transaction) != due:
+            said = f"{link} is {transaction.get(link)}"
+            message = f"{said} of a {transaction['kind']} that is {transaction['status']}"
+            yield Finding(Code.REVERSAL_LINK, transaction["_id"], message)
+        elif due:
+            yield from _link_findings(transaction, link, linked.get(transaction[link]), back)
+
+
+def _link_findings(transaction: Document, link: str, other: Document | None, back: str) -> Iterator[Finding]:
+    """Whether the `other` that `link` names exists, names `transaction` by `back`, and is the same the other way."""
+    if other is None:
+        message = f"{link} names {transaction[link]}, which does not exist"
+        yield Finding(Code.REVERSAL_LINK, transaction["_id"], message)
+        return
+    if other.get(back) != transaction["_id"]:
+        message = f"{back} of transaction {other['_id']}, which {link} names, is {other.get(back)}"
+        yield Finding(Code.REVERSAL_LINK, transaction["_id"], message)
+    for name, mirrored in (("from_account", "to_account"), ("to_account", "from_account"), *SAME_ON_BOTH):
+        if transaction[name] != other.get(mirrored):
+            message = f"{name} is {transaction[name]}, {mirrored} of {other['_id']} is {other.get(mirrored)}"
+            yield Finding(Code.REVERSAL_DIFFERS, transaction["_id"], message)

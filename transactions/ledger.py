@@ -22,7 +22,7 @@ from ledger_project.mongo import Document, Unit, database, from_document, is_dup
 from transactions import notices, posting
 from transactions.group_commit import GroupCommit
 from transactions.models import Entry, Transaction
-from transactions.posting import AccountState, Books, Decision, Order, Posting, Replay, Transfer
+from transactions.posting import AccountState, Books, Command, Decision, Order, Posting, Replay, Reversal, Transfer
 from transactions.refusals import Forbidden, IdempotencyKeyReused, NotPosted, OutcomeUnknown, Overdue, TooBusy
 from transactions.signals import transactions_completed
 from transactions.turn import HostTurn
@@ -55,7 +55,7 @@ class Outcome:
 Result = Outcome | LedgerError
 
 
-def post(transfer: Transfer, *, token: Token | None = None) -> Outcome:
+def post(transfer: Command, *, token: Token | None = None) -> Outcome:
     """Post `transfer`, once for each (initiator, key), however often and from however many places it is asked for.
 
     When this returns, a majority of the servers has the transfer on its journal. The `token` it was asked for with is
@@ -69,7 +69,7 @@ def post(transfer: Transfer, *, token: Token | None = None) -> Outcome:
     return result
 
 
-def post_together(transfers: Sequence[Transfer], *, atomic: bool = False) -> list[Result]:
+def post_together(transfers: Sequence[Command], *, atomic: bool = False) -> list[Result]:
     """Post many transfers in their order, and return what became of each; `atomic`: all or none.
 
     Each is posted once for each (initiator, key), as by `post`. Requests that run at the same time share a commit
@@ -149,10 +149,14 @@ def _result(decision: Decision) -> Result:
 def _load(unit: Unit, orders: Sequence[Order]) -> tuple[Books, Document]:
     """All that is to be known before anything is decided, in one round trip: the books, and for tokens the `lookups`.
 
-    The books: the accounts that are named, the equity of who issues funds, the keys that are taken.
+    The books: the accounts that are named, the equity of who issues funds, the keys that are taken. Reversals name
+    transactions; where there are any, these are read in a round trip before, for they name the accounts.
     """
-    transfers = [transfer for order in orders for transfer in order.transfers]
+    commands = [command for order in orders for command in order.transfers]
+    transfers = [command for command in commands if isinstance(command, Transfer)]
+    originals = _originals(unit, commands) if len(transfers) < len(commands) else {}
     ids = {t.to_account for t in transfers} | {t.from_account for t in transfers if t.from_account}
+    ids |= {original[side] for original in originals.values() for side in ("from_account", "to_account")}
     issuers = {t.initiator for t in transfers if t.from_account is None}
     named: Document = {"_id": {"$in": list(ids)}}
     if issuers:
@@ -160,18 +164,25 @@ def _load(unit: Unit, orders: Sequence[Order]) -> tuple[Books, Document]:
     tokens = {order.token for order in orders if order.token}
     joined = unit.join(
         {"$lookup": {"from": ACCOUNTS, "pipeline": [{"$match": named}, {"$project": STATE}], "as": "accounts"}},
-        {"$lookup": {"from": TRANSACTIONS, "pipeline": [{"$match": _keys(transfers)}], "as": "known"}},
+        {"$lookup": {"from": TRANSACTIONS, "pipeline": [{"$match": _keys(commands)}], "as": "known"}},
         *(lookups(tokens) if tokens else ()),
     )
     accounts = (AccountState(**account) for account in joined["accounts"])
-    return Books({account.id: account for account in accounts}, _by_key(joined["known"])), joined
+    return Books({account.id: account for account in accounts}, _by_key(joined["known"]), originals), joined
+
+
+def _originals(unit: Unit, commands: Sequence[Command]) -> dict[ObjectId, Document]:
+    """The transactions that are to be reversed, by their ids."""
+    ids = [command.original for command in commands if isinstance(command, Reversal)]
+    found = unit.database[TRANSACTIONS].find({"_id": {"$in": ids}}, session=unit.session)
+    return {original["_id"]: original for original in found}
 
 
 def _by_key(documents: Iterable[Document]) -> dict[tuple[ObjectId, str], Document]:
     return {(document["initiator"], document["idempotency_key"]): document for document in documents}
 
 
-def _keys(transfers: Sequence[Transfer]) -> Document:
+def _keys(transfers: Sequence[Command]) -> Document:
     """A filter on the unique index for the keys of `transfers`; it may find one of another of their initiators, too."""
     return {
         "idempotency_key": {"$in": [t.idempotency_key for t in transfers]},
@@ -185,12 +196,15 @@ def _store(unit: Unit, before: dict[ObjectId, AccountState], books: Books, posti
     What guards them is the server: whoever writes an account that changed since this snapshot has a conflict, and no
     account has two entries of one number (a unique index).
     """
-    transactions = [posting.transaction for posting in postings]
+    transactions = [made.transaction for made in postings]
     now = transactions[0]["created_at"]
     changed = [account for account in books.accounts.values() if account is not before[account.id]]
     unit.update(ACCOUNTS, [(account.id, _fields(account, now)) for account in changed])
     unit.insert(TRANSACTIONS, transactions)
-    unit.insert(ENTRIES, [entry for posting in postings for entry in posting.entries])
+    unit.insert(ENTRIES, [entry for made in postings for entry in made.entries])
+    if reversals := [transaction for transaction in transactions if "reverses" in transaction]:
+        # The originals were read in this snapshot: whoever else reverses one has a conflict, and finds it reversed.
+        unit.update(TRANSACTIONS, [(made["reverses"], posting.reversed_by(made)) for made in reversals])
     notices.leave_word(unit, transactions, now)
     ids = [transaction["_id"] for transaction in transactions]
     unit.after_commit(lambda: transactions_completed.send(Transaction, transaction_ids=ids))
@@ -224,13 +238,14 @@ def _look_up(orders: Sequence[Order], otherwise: LedgerError) -> list[list[Resul
         return [[OutcomeUnknown()] * len(order) for order in orders]
     results = [[_looked_up(transfer, known, otherwise) for transfer in order.transfers] for order in orders]
     flat = (result for found in results for result in found)
-    failed = [transfer for transfer, result in zip(transfers, flat, strict=True) if result is otherwise]
+    # Staff who reverse read the answer; a customer whose transfer failed is also written to.
+    failed = [t for t, result in zip(transfers, flat, strict=True) if result is otherwise and isinstance(t, Transfer)]
     if failed and isinstance(otherwise, NotPosted):
         notices.tell_of_failures(failed, _now())
     return results
 
 
-def _looked_up(transfer: Transfer, known: dict[tuple[ObjectId, str], Document], otherwise: LedgerError) -> Result:
+def _looked_up(transfer: Command, known: dict[tuple[ObjectId, str], Document], otherwise: LedgerError) -> Result:
     document = known.get((transfer.initiator, transfer.idempotency_key))
     if document is None:
         return otherwise

@@ -3,6 +3,7 @@
 from decimal import Decimal
 from typing import Any, NoReturn
 
+from bson import ObjectId
 from django.conf import settings
 from django.db import models
 from django_mongodb_backend.fields import ArrayField, ObjectIdField
@@ -40,7 +41,10 @@ class LedgerRow(models.Model):
 
 
 class Transaction(LedgerRow):
-    """A movement of money between two accounts: one debit and one credit of `amount_minor`."""
+    """A movement of money between two accounts: one debit and one credit of `amount_minor`.
+
+    Nothing of it changes but once: when it is reversed, `status`, `reversed_by` and `updated_at` say so.
+    """
 
     class Status(models.TextChoices):
         COMPLETED = "COMPLETED"
@@ -49,6 +53,7 @@ class Transaction(LedgerRow):
     class Kind(models.TextChoices):
         TRANSFER = "TRANSFER"
         INITIAL_FUNDS = "INITIAL_FUNDS"
+        REVERSAL = "REVERSAL"
 
     # No index but those of migration 0002: these are the hottest collections.
     from_account = models.ForeignKey(
@@ -70,12 +75,17 @@ class Transaction(LedgerRow):
     credit_entry = ObjectIdField()
     # Both accounts and both owners: one index lists the transactions of a user and of an account.
     parties = ArrayField(ObjectIdField())
+    # A reversal and its original name each other; other transactions have none of these three fields.
+    reverses = ObjectIdField(null=True)
+    reversed_by = ObjectIdField(null=True)
+    reason = models.CharField(max_length=500, null=True)  # noqa: DJ001 - absent is what it is, not empty
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 
     class Meta(LedgerRow.Meta):
         abstract = False
         db_table = "transactions"
+        permissions = [("reverse_transaction", "Can reverse transactions")]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.pk}"
@@ -142,3 +152,75 @@ class NoticesDue(models.Model):
 
     def __str__(self) -> str:
         return f"{len(self.transactions)} transactions"
+
+
+class ApprovalRequest(LedgerRow):
+    """What one member of staff asked for and another decides: funds, or a reversal above the limit (ADR 0010).
+
+    Written by approvals.py only. Money moves between APPROVED and POSTED, once, whatever happens in between.
+    """
+
+    class Kind(models.TextChoices):
+        FUNDS = "FUNDS"
+        REVERSAL = "REVERSAL"
+
+    class Status(models.TextChoices):
+        PENDING = "PENDING"
+        REJECTED = "REJECTED"
+        APPROVED = "APPROVED", "Approved, to be posted"
+        POSTED = "POSTED"
+        REFUSED = "REFUSED", "Approved, refused by the ledger"
+
+    kind = models.CharField(max_length=10, choices=Kind)
+    status = models.CharField(max_length=10, choices=Status)
+    account = models.ForeignKey(
+        Account, on_delete=models.PROTECT, related_name="+", db_column="account", db_index=False, null=True
+    )
+    original = models.ForeignKey(
+        Transaction, on_delete=models.PROTECT, related_name="+", db_column="original", db_index=False, null=True
+    )
+    amount_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    # Whose the posting is: the system user that issues funds, or whoever asked for the reversal.
+    initiator = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", db_column="initiator", db_index=False
+    )
+    reason = models.CharField(max_length=500)
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", db_column="requested_by", db_index=False
+    )
+    requested_at = models.DateTimeField()
+    decision_reason = models.CharField(max_length=500)
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_column="decided_by",
+        db_index=False,
+        null=True,
+    )
+    decided_at = models.DateTimeField(null=True)
+    leased_until = models.DateTimeField(null=True, help_text="Nobody else posts it before this time.")
+    transaction = models.ForeignKey(
+        Transaction, on_delete=models.PROTECT, related_name="+", db_column="transaction", db_index=False, null=True
+    )
+    outcome = models.CharField(max_length=500, help_text="Why the ledger refused it.")
+    settled_at = models.DateTimeField(null=True)
+
+    account_id: ObjectId | None
+    decided_by_id: ObjectId | None
+    transaction_id: ObjectId | None
+
+    class Meta(LedgerRow.Meta):
+        abstract = False
+        db_table = "approval_requests"
+        default_permissions = ("view",)
+        permissions = [("request_funds", "Can request funds"), ("decide_approvalrequest", "Can approve and reject")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pk}"
+
+    @property
+    def amount(self) -> Decimal:
+        """The amount in major units."""
+        return to_major(self.amount_minor, self.currency)

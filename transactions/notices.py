@@ -60,9 +60,12 @@ def _notices(transactions: Sequence[Document]) -> list[Document]:
     rows = []
     for transaction in transactions:
         payload = _payload(transaction)
+        debited, credited = Notification.Kind.TRANSFER_SENT, Notification.Kind.TRANSFER_RECEIVED
+        if "reverses" in transaction:
+            debited, credited = Notification.Kind.MONEY_TAKEN_BACK, Notification.Kind.MONEY_RETURNED
         for side, entry, kind in (
-            ("from_account", "debit_entry", Notification.Kind.TRANSFER_SENT),
-            ("to_account", "credit_entry", Notification.Kind.TRANSFER_RECEIVED),
+            ("from_account", "debit_entry", debited),
+            ("to_account", "credit_entry", credited),
         ):
             account = accounts[transaction[side]]
             if account["kind"] == Account.Kind.CUSTOMER:
@@ -72,7 +75,8 @@ def _notices(transactions: Sequence[Document]) -> list[Document]:
 
 
 def _payload(transaction: Document) -> dict[str, str]:
-    return {
+    original = {"original": str(transaction["reverses"])} if "reverses" in transaction else {}
+    return original | {
         "amount": plain(to_major(transaction["amount_minor"], transaction["currency"])),
         "currency": transaction["currency"],
         "from_account": str(transaction["from_account"]),

@@ -19,11 +19,15 @@ from ledger_project.openapi import (
     refusal_when,
 )
 from transactions import refusals
+from transactions.approvals import ApprovalPending
 from transactions.batch import BatchAnswer, FundsBatch, TransferBatch
 from transactions.serializers import (
+    ApprovalRequestEnvelope,
     EntryListQuery,
     EntryPage,
     InitialFundsRequest,
+    ReversalEnvelope,
+    ReversalRequest,
     TransactionDetailEnvelope,
     TransactionEnvelope,
     TransactionListQuery,
@@ -49,6 +53,25 @@ ISSUE = TRANSACTION | {
     "fromAccount": "66f0c090a4e5d6f708192a11",
     "amount": 10000,
     "idempotencyKey": "funds-2026-11-22-001",
+}
+REVERSAL = TRANSACTION | {
+    "_id": "66f0c7a1a4e5d6f708192a60",
+    "fromAccount": TO,
+    "toAccount": FROM,
+    "idempotencyKey": "case-5512",
+    "kind": "REVERSAL",
+    "reverses": TRANSACTION["_id"],
+    "reason": "Paid twice, case 5512",
+}
+APPROVAL_REQUEST = {
+    "_id": "66f0c7b3a4e5d6f708192a66",
+    "kind": "REVERSAL",
+    "status": "PENDING",
+    "original": TRANSACTION["_id"],
+    "amount": 5000,
+    "currency": "INR",
+    "reason": "Paid twice, case 5512",
+    "requestedAt": TIME,
 }
 DEBIT = {
     "_id": "66f0c200a4e5d6f708192a52",
@@ -233,6 +256,57 @@ describe_transactions = extend_schema_view(
             *NOT_CONFIRMED,
         ],
     ),
+    reverse=operation(
+        "reverseTransaction",
+        tag=TRANSACTIONS,
+        summary="Reverse a transaction (staff)",
+        description=(
+            "Posts a transaction of the same amount the other way round, and marks the original REVERSED; each names "
+            "the other. A transaction is reversed once and as a whole. Both accounts must be ACTIVE, and the receiver "
+            "must still have the money. Above a limit of the operator's the answer is 202: nothing has moved, and "
+            f"another member of staff has to approve it. Needs the permission to reverse transactions. {ONCE}"
+        ),
+        parameters=[IDEMPOTENCY_KEY, REPLAYED],
+        request=body(
+            ReversalRequest,
+            reversal={"reason": "Paid twice, case 5512", "idempotencyKey": "case-5512"},
+            without_a_key={"reason": "Paid twice, case 5512"},
+        ),
+        answers={
+            201: answer(
+                ReversalEnvelope,
+                "Reversed, and on the journals of a majority of the servers.",
+                reversed={"message": "Transaction reversed successfully", "transaction": REVERSAL},
+            ),
+            200: answer(
+                ReversalEnvelope,
+                "Reversed by an earlier request like this one; nothing moved now.",
+                replayed={"message": "Transaction already processed", "transaction": REVERSAL},
+            ),
+            202: answer(
+                ApprovalRequestEnvelope,
+                "Above the limit: it waits for another member of staff. The same request again gets the same answer.",
+                waiting={
+                    "message": "Nothing has moved: another member of staff has to approve this reversal",
+                    "request": APPROVAL_REQUEST,
+                },
+            ),
+        },
+        refused=[
+            refusal_when("missing_reason", lambda: ReversalRequest.read({})),
+            refusal(refusals.AccountNotActive),
+            refusal(refusals.InsufficientFunds(Decimal(500), Decimal(1000))),
+            refusal(refusals.BalanceOutOfRange),
+            refusal(refusals.KeysDiffer),
+            refusal(refusals.NotStaff),
+            refusal(refusals.TransactionNotFound),
+            refusal(refusals.AlreadyReversed),
+            refusal(refusals.ReversalIsFinal),
+            refusal(ApprovalPending),
+            refusal(refusals.IdempotencyKeyReused),
+            *NOT_CONFIRMED,
+        ],
+    ),
     list=operation(
         "listTransactions",
         tag=TRANSACTIONS,
@@ -260,7 +334,10 @@ describe_transactions = extend_schema_view(
             200: answer(
                 TransactionDetailEnvelope,
                 "The transaction.",
-                transaction={"transaction": TRANSACTION | {"kind": "TRANSFER", "entries": [DEBIT, CREDIT]}},
+                transaction={
+                    "transaction": TRANSACTION
+                    | {"kind": "TRANSFER", "reverses": None, "reversedBy": None, "entries": [DEBIT, CREDIT]}
+                },
             )
         },
         refused=[refusal(Http404)],

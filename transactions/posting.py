@@ -51,13 +51,45 @@ class Transfer:
 
 
 @dataclass(frozen=True, slots=True)
+class Reversal:
+    """A command: move the money of the transaction `original` back to where it came from, all of it, once (ADR 0009).
+
+    Without an `idempotency_key` of the client's it is known by its fingerprint.
+    """
+
+    initiator: ObjectId
+    original: ObjectId
+    reason: str
+    given_key: str | None = None
+
+    @property
+    def kind(self) -> Transaction.Kind:
+        """What the ledger calls it."""
+        return Transaction.Kind.REVERSAL
+
+    @property
+    def idempotency_key(self) -> str:
+        """The key it is stored by."""
+        return self.given_key or self.fingerprint
+
+    @property
+    def fingerprint(self) -> str:
+        """What makes two requests the same: SHA-256 over kind, original and reason."""
+        said = f"{self.kind.value}|{self.original}|{self.reason}"
+        return sha256(said.encode()).hexdigest()
+
+
+Command = Transfer | Reversal
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
-    """Transfers that were asked for together, carried out in their order; `atomic`: all of them or none.
+    """Commands that were given together, carried out in their order; `atomic`: all of them or none.
 
     `token` is the one it was asked for with, where that was over HTTP: it must still count when the money moves.
     """
 
-    transfers: tuple[Transfer, ...]
+    transfers: tuple[Command, ...]
     atomic: bool = False
     token: Token | None = None
 
@@ -88,10 +120,14 @@ class AccountState(NamedTuple):
 
 @dataclass(slots=True)
 class Books:
-    """The part of the ledger that a group of commands touches: accounts, and transactions whose keys are taken."""
+    """The part of the ledger that a group of commands touches.
+
+    Accounts, transactions whose keys are taken, and the transactions that are to be reversed, by their ids.
+    """
 
     accounts: dict[ObjectId, AccountState] = field(default_factory=dict)
     known: dict[tuple[ObjectId, str], Document] = field(default_factory=dict)
+    originals: dict[ObjectId, Document] = field(default_factory=dict)
     _equity: dict[tuple[ObjectId, str], ObjectId] | None = None
 
     def equity_of(self, user: ObjectId, currency: str) -> AccountState | None:
@@ -104,7 +140,7 @@ class Books:
 
     def copy(self) -> "Books":
         """Books that can be tried out and thrown away."""
-        return Books(dict(self.accounts), dict(self.known))
+        return Books(dict(self.accounts), dict(self.known), dict(self.originals))
 
     def apply(self, posting: "Posting") -> None:
         """Take `posting` into the books, so that the next command sees its balances and its key."""
@@ -112,6 +148,9 @@ class Books:
             self.accounts[account.id] = account
         transaction = posting.transaction
         self.known[transaction["initiator"], transaction["idempotency_key"]] = transaction
+        if "reverses" in transaction:
+            original = self.originals[transaction["reverses"]]
+            self.originals[original["_id"]] = original | reversed_by(transaction)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,18 +198,48 @@ def _none_of(order: Order, *, refused_at: int, refusal: LedgerError) -> list[Dec
     return [refusal if at == refused_at else refusals.BatchRefused() for at in range(len(order))]
 
 
-def decide(transfer: Transfer, books: Books, now: datetime) -> Posting | Replay:
-    """What becomes of `transfer` given `books`; `now` has whole milliseconds. Raises a Refusal, InvalidAmount.
+def decide(command: Command, books: Books, now: datetime) -> Posting | Replay:
+    """What becomes of `command` given `books`; `now` has whole milliseconds. Raises a Refusal, InvalidAmount.
 
     A known key is settled first: a replay answers what was answered, even if the account was frozen or emptied since.
     """
-    if known := books.known.get((transfer.initiator, transfer.idempotency_key)):
-        if known["fingerprint"] != transfer.fingerprint:
+    if known := books.known.get((command.initiator, command.idempotency_key)):
+        if known["fingerprint"] != command.fingerprint:
             raise refusals.IdempotencyKeyReused
         return Replay(known)
-    payer, payee = _accounts(transfer, books)
-    amount_minor = _allowed(payer, payee, transfer.amount)
-    return _posting(transfer, payer, payee, amount_minor, now)
+    if isinstance(command, Reversal):
+        return _reversal(command, books, now)
+    payer, payee = _accounts(command, books)
+    amount_minor = _allowed(payer, payee, command.amount)
+    return _posting(command, payer, payee, amount_minor, now)
+
+
+def _reversal(reversal: Reversal, books: Books, now: datetime) -> Posting:
+    """The original the other way round, under the rules of any transfer. Raises a Refusal."""
+    original = books.originals.get(reversal.original)
+    if original is None:
+        raise refusals.TransactionNotFound
+    if original["kind"] == Transaction.Kind.REVERSAL:
+        raise refusals.ReversalIsFinal
+    if original["status"] == Transaction.Status.REVERSED:
+        raise refusals.AlreadyReversed
+    payer, payee = (books.accounts.get(original[side]) for side in ("to_account", "from_account"))
+    if payer is None or payee is None:  # nothing deletes an account; if it is gone all the same, only this one fails
+        raise refusals.InvalidAccounts
+    amount_minor = _allowed(payer, payee, to_major(original["amount_minor"], original["currency"]))
+    assert amount_minor == original["amount_minor"]
+    posting = _posting(reversal, payer, payee, amount_minor, now)
+    posting.transaction.update(reverses=original["_id"], reason=reversal.reason)
+    return posting
+
+
+def reversed_by(reversal: Document) -> Document:
+    """What changes of a transaction when the transaction `reversal` reverses it: nothing else of it ever does."""
+    return {
+        "status": Transaction.Status.REVERSED.value,
+        "reversed_by": reversal["_id"],
+        "updated_at": reversal["created_at"],
+    }
 
 
 def _accounts(transfer: Transfer, books: Books) -> tuple[AccountState, AccountState]:
@@ -205,7 +274,7 @@ def _allowed(payer: AccountState, payee: AccountState, amount: Decimal) -> int:
     return amount_minor
 
 
-def _posting(transfer: Transfer, payer: AccountState, payee: AccountState, amount_minor: int, now: datetime) -> Posting:
+def _posting(command: Command, payer: AccountState, payee: AccountState, amount_minor: int, now: datetime) -> Posting:
     assert amount_minor > 0
     transaction_id = ObjectId()
     debit, debited = _entry(payer, payee, -amount_minor, transaction_id, now)
@@ -218,10 +287,10 @@ def _posting(transfer: Transfer, payer: AccountState, payee: AccountState, amoun
         "amount_minor": amount_minor,
         "currency": payer.currency,
         "status": Transaction.Status.COMPLETED.value,
-        "kind": transfer.kind.value,
-        "initiator": transfer.initiator,
-        "idempotency_key": transfer.idempotency_key,
-        "fingerprint": transfer.fingerprint,
+        "kind": command.kind.value,
+        "initiator": command.initiator,
+        "idempotency_key": command.idempotency_key,
+        "fingerprint": command.fingerprint,
         "debit_entry": debit["_id"],
         "credit_entry": credit["_id"],
         "parties": list(dict.fromkeys((payer.id, payee.id, payer.user, payee.user))),

@@ -129,6 +129,38 @@ class Overdue(OutcomeUnknown):
     """The commit that carries the transfer has not answered in time."""
 
 
+class NotStaff(Refusal):
+    """Only staff with the permission for it reverse transactions."""
+
+    status = HTTPStatus.FORBIDDEN
+    code = "not_staff"
+    message = "Forbidden access, only staff may reverse transactions"
+
+
+class TransactionNotFound(Refusal):
+    """There is no transaction with this id."""
+
+    status = HTTPStatus.NOT_FOUND
+    code = "transaction_not_found"
+    message = "Transaction not found"
+
+
+class AlreadyReversed(Refusal):
+    """The transaction was reversed before, by another request."""
+
+    status = HTTPStatus.CONFLICT
+    code = "already_reversed"
+    message = "The transaction has already been reversed"
+
+
+class ReversalIsFinal(Refusal):
+    """The transaction is itself a reversal."""
+
+    status = HTTPStatus.CONFLICT
+    code = "reversal_is_final"
+    message = "A reversal cannot be reversed: make a new transfer instead"
+
+
 class BatchRefused(Refusal):
     """Another transfer of an atomic batch was refused, so none was posted."""
 

@@ -11,9 +11,9 @@ from ledger_project.money import InvalidAmount, parse_amount, to_major
 from ledger_project.mongo import Document
 from ledger_project.paging import CURSOR_HELP, PageQuery
 from ledger_project.serializers import AnswerSerializer, MoneyField, ObjectIdField, RequestSerializer, TimestampField
-from transactions.models import Entry, Transaction
-from transactions.posting import Transfer
-from transactions.refusals import InvalidAccounts, InvalidToAccount, KeysDiffer
+from transactions.models import ApprovalRequest, Entry, Transaction
+from transactions.posting import Reversal, Transfer
+from transactions.refusals import InvalidAccounts, InvalidToAccount, KeysDiffer, TransactionNotFound
 
 
 @extend_schema_field(
@@ -107,6 +107,30 @@ class TransferRequest(InitialFundsRequest):
         )
 
 
+class ReversalRequest(RequestSerializer):
+    """`{reason, idempotencyKey?}`."""
+
+    missing_message = "reason is required"
+
+    reason = serializers.CharField(
+        max_length=500, help_text="Kept with the reversal, for staff; customers do not see it."
+    )
+    idempotencyKey = serializers.CharField(
+        max_length=255,
+        trim_whitespace=False,
+        required=False,
+        help_text="Without one, the same reason for the same transaction is the same request.",
+    )
+
+    @classmethod
+    def command(cls, data: Any, *, initiator: ObjectId, original: str, header_key: str | None) -> Reversal:
+        """The command in `data`. Raises ValidationError, TransactionNotFound for a malformed id, KeysDiffer."""
+        read = cls.read(_with_key(data, header_key))
+        if not ObjectId.is_valid(original):
+            raise TransactionNotFound
+        return Reversal(initiator, ObjectId(original), read["reason"], read.get("idempotencyKey"))
+
+
 def _with_key(data: Any, header_key: str | None) -> Any:
     """`data` with the key of the Idempotency-Key header. Raises KeysDiffer when the body names another."""
     if header_key is None or not isinstance(data, dict):
@@ -146,6 +170,41 @@ class TransactionEnvelope(AnswerSerializer):
 
     message = serializers.CharField()
     transaction = TransactionAnswer()
+
+
+class ReversalAnswer(TransactionAnswer):
+    """A reversal, as staff see it."""
+
+    kind = serializers.ChoiceField(choices=Transaction.Kind.choices)
+    reverses = ObjectIdField(help_text="The transaction whose money it moved back.")
+    reason = serializers.CharField()
+
+
+class ReversalEnvelope(AnswerSerializer):
+    """`{message, transaction}`: what a reversal answers."""
+
+    message = serializers.CharField()
+    transaction = ReversalAnswer()
+
+
+class ApprovalRequestAnswer(AnswerSerializer):
+    """What waits for a second member of staff."""
+
+    _id = ObjectIdField(source="pk")
+    kind = serializers.ChoiceField(choices=ApprovalRequest.Kind.choices)
+    status = serializers.ChoiceField(choices=ApprovalRequest.Status.choices)
+    original = ObjectIdField(source="original_id", help_text="The transaction to be reversed.")
+    amount = MoneyField()
+    currency = serializers.CharField()
+    reason = serializers.CharField()
+    requestedAt = TimestampField(source="requested_at")
+
+
+class ApprovalRequestEnvelope(AnswerSerializer):
+    """`{message, request}`: what a reversal above the limit answers."""
+
+    message = serializers.CharField()
+    request = ApprovalRequestAnswer()
 
 
 class EntryAnswer(AnswerSerializer):
@@ -190,6 +249,8 @@ class TransactionDetail(TransactionAnswer):
     """A transaction with its debit and its credit."""
 
     kind = serializers.ChoiceField(choices=Transaction.Kind.choices)
+    reverses = ObjectIdField(allow_null=True, help_text="Of a reversal: the transaction whose money it moved back.")
+    reversedBy = ObjectIdField(source="reversed_by", allow_null=True, help_text="The reversal, if it was reversed.")
     entries = PartyEntryAnswer(many=True)
 
 

@@ -1,8 +1,8 @@
-"""The Celery task that turns what was posted into e-mail."""
+"""Celery tasks of the ledger: turn what was posted into e-mail, and post what was approved."""
 
 from celery import shared_task
 
-from transactions import notices
+from transactions import approvals, notices
 from users.tasks import WakeUp, send_notifications
 
 GROUPS = 20  # a turn: each has at most as many transfers as a MongoDB transaction
@@ -19,3 +19,9 @@ def tell_parties() -> int:
 
 
 wake_up = WakeUp(tell_parties)
+
+
+@shared_task(ignore_result=True)
+def carry_out_approved() -> int:
+    """Beat's call: post what was approved and has no outcome yet."""
+    return approvals.carry_out_approved()

@@ -29,6 +29,7 @@ from ledger_project.mongo import Document, database
 from transactions.invariants import (
     ACCOUNT_FIELDS,
     ENTRY_FIELDS,
+    LINKS,
     START,
     TRANSACTION_FIELDS,
     Code,
@@ -40,6 +41,7 @@ from transactions.invariants import (
     head_findings,
     index_findings,
     match_findings,
+    reversal_findings,
     shape_findings,
     total_findings,
     transaction_findings,
@@ -50,10 +52,11 @@ ACCOUNTS, TRANSACTIONS, ENTRIES = (model._meta.db_table for model in (Account, T
 ACCOUNTS_AT_ONCE = 1000
 DOCUMENTS_AT_ONCE = 2000
 LOWEST_ID = ObjectId("0" * 24)
-# Without these two, nothing keeps a key or a sequence number from being used twice.
+# Without these nothing keeps a key or a number from being used twice, or a transaction from being reversed twice.
 UNIQUE_INDEXES = (
-    (TRANSACTIONS, "one_per_key", [("idempotency_key", 1), ("initiator", 1)]),
-    (ENTRIES, "one_per_sequence", [("account", 1), ("sequence", 1)]),
+    (TRANSACTIONS, "one_per_key", [("idempotency_key", 1), ("initiator", 1)], None),
+    (TRANSACTIONS, "one_reversal", [("reverses", 1)], {"reverses": {"$exists": True}}),
+    (ENTRIES, "one_per_sequence", [("account", 1), ("sequence", 1)], None),
 )
 
 
@@ -146,9 +149,9 @@ class _Verifier:
         self._transactions({"parties": account_id})
 
     def _indexes(self) -> None:
-        for collection, name, keys in UNIQUE_INDEXES:
+        for collection, name, keys, only in UNIQUE_INDEXES:
             found = self._rows(collection).index_information(session=self.session)
-            self.report.add(index_findings(collection, name, keys, found))
+            self.report.add(index_findings(collection, name, keys, only, found))
 
     def _totals(self) -> None:
         """Sum the balances in one snapshot: a transfer that commits meanwhile is in it with both sides or with none."""
@@ -245,12 +248,16 @@ class _Verifier:
             self.report.add([Finding(Code.ACCOUNT_SEQUENCE, account["_id"], message)])
 
     def _transactions(self, filter_: Document) -> None:
-        for batch in self._batches(self._find(TRANSACTIONS, filter_, TRANSACTION_FIELDS), TRANSACTION_FIELDS):
+        stream = self._find(TRANSACTIONS, filter_, [*TRANSACTION_FIELDS, *LINKS])
+        for batch in self._batches(stream, TRANSACTION_FIELDS):
             self.report.transactions += len(batch)
             ids = {transaction[side] for transaction in batch for side in ("debit_entry", "credit_entry")}
             entries = self._by_id(ENTRIES, ids, ["transaction"])
+            links = {transaction[link] for transaction in batch for link in LINKS if link in transaction}
+            linked = self._by_id(TRANSACTIONS, links, [*TRANSACTION_FIELDS, *LINKS]) if links else {}
             for transaction in batch:
                 self.report.add(transaction_findings(transaction, entries))
+                self.report.add(reversal_findings(transaction, linked))
 
     def _batches(self, stream: Iterable[Document], fields: dict[str, type]) -> Iterator[list[Document]]:
         """`stream` in batches, without the malformed documents: those are findings."""

@@ -17,22 +17,30 @@ from ledger_project.paging import page
 from transactions import history, ledger
 from transactions.batch import FundsBatch, TransferBatch, post_batch
 from transactions.ledger import Outcome
+from transactions.models import ApprovalRequest
 from transactions.openapi import describe_entries, describe_transactions
-from transactions.refusals import NotSystemUser
+from transactions.refusals import NotStaff, NotSystemUser
+from transactions.reversing import may_reverse, reverse
 from transactions.serializers import (
+    ApprovalRequestAnswer,
     EntryListQuery,
     EntryPage,
     InitialFundsRequest,
+    ReversalAnswer,
+    ReversalRequest,
     TransactionAnswer,
     TransactionDetail,
     TransactionListQuery,
     TransactionPage,
     TransferRequest,
 )
+from users.audit import audited
 from users.authentication import TOKENS, AuthenticatedRequest, token_of
 
 COMPLETED = "Transaction completed successfully"
 ISSUED = "Initial funds transaction completed successfully"
+REVERSED = "Transaction reversed successfully"
+WAITING = "Nothing has moved: another member of staff has to approve this reversal"
 
 
 @describe_transactions
@@ -80,6 +88,21 @@ class TransactionViewSet(viewsets.ViewSet):
             raise NotSystemUser
         return post_batch(request.data, initiator=request.user.pk, batch=FundsBatch, message=ISSUED)
 
+    @action(detail=True, methods=["post"])
+    def reverse(self, request: AuthenticatedRequest, pk: str) -> Response:
+        """Move the money of a transaction back, once; for staff."""
+        if not may_reverse(request.user):
+            raise NotStaff
+        reversal = ReversalRequest.command(
+            request.data, initiator=request.user.pk, original=pk, header_key=_header_key(request)
+        )
+        with audited(request):
+            result = reverse(staff=request.user, reversal=reversal)
+        if isinstance(result, ApprovalRequest):
+            waiting = {"message": WAITING, "request": ApprovalRequestAnswer.of(result)}
+            return Response(waiting, status=status.HTTP_202_ACCEPTED)
+        return _answer(result, REVERSED, ReversalAnswer)
+
     def list(self, request: AuthenticatedRequest) -> Response:
         """Newest first, filtered."""
         query = TransactionListQuery.read(request.query_params)
@@ -113,9 +136,9 @@ def _header_key(request: Request) -> str | None:
     return request.headers.get("Idempotency-Key")
 
 
-def _answer(outcome: Outcome, message: str) -> Response:
+def _answer(outcome: Outcome, message: str, shape: type[TransactionAnswer] = TransactionAnswer) -> Response:
     """201 for a posting, 200 and Idempotent-Replay for one that was made before."""
-    transaction = TransactionAnswer.of(outcome.document)
+    transaction = shape.of(outcome.document)
     if outcome.replayed:
         return Response(
             {"message": "Transaction already processed", "transaction": transaction},

@@ -1,4 +1,4 @@
-"""Staff's pages for users, groups, the outbox and the blacklist."""
+"""Staff's pages for users, groups and the blacklist."""
 
 from typing import Any, ClassVar
 
@@ -10,41 +10,25 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
 from django.db import IntegrityError
 from django.db.models import Model, Q, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.defaultfilters import linebreaksbr
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminTextInputWidget
 
 from ledger_project.admin import LedgerModelAdmin, ReadOnlyAdmin, moment, related_link
-from users import notifications
+from ledger_project.reasons import ReasonForm, dialog, leave
+from users import audit_admin, outbox_admin  # noqa: F401  (importing registers them)
+from users.authentication import revoke_tokens
 from users.managers import UserManager
-from users.models import BlacklistedToken, Notification, User
-from users.tasks import wake_sender
+from users.models import AuditEntry, BlacklistedToken, Notification, Session, User
+from users.staff import acting, named_id, with_email
 
 FOR_SUPERUSERS = ("is_staff", "is_superuser", "groups", "user_permissions")
 
 admin.site.unregister(Group)
-
-
-def named_id(term: str) -> ObjectId | None:
-    """The id that `term` names: itself when it is one, else that of the user with this e-mail."""
-    if ObjectId.is_valid(term):
-        return ObjectId(term)
-    return next(iter(_with_email(User.objects.all(), term).values_list("pk", flat=True)[:1]), None)
-
-
-def acting(request: HttpRequest) -> User:
-    """Who is asking: the admin lets nobody in but users."""
-    assert isinstance(request.user, User)
-    return request.user
-
-
-def _with_email(users: QuerySet[User], term: str) -> QuerySet[User]:
-    return users.filter(email=UserManager.normalize_email(term))
 
 
 class _UniqueEmail(forms.ModelForm):
@@ -70,22 +54,33 @@ class EditUserForm(_UniqueEmail, UserChangeForm):
         fields = ("email", "name", "is_active", *FOR_SUPERUSERS)
 
 
+class NewPasswordForm(AdminPasswordChangeForm):
+    """A new password, which ends what the old one had begun."""
+
+    def save(self, commit: bool = True) -> User:
+        """Store it, and end all tokens and staff sessions."""
+        user = super().save(commit)
+        revoke_tokens(user=user, reason="New password")
+        return user
+
+
 @admin.register(User)
 class UserAdmin(LedgerModelAdmin, DjangoUserAdmin):
     """Users are disabled, not deleted: the ledger refers to them."""
 
     form = EditUserForm
     add_form = NewUserForm
-    change_password_form = AdminPasswordChangeForm
+    change_password_form = NewPasswordForm
     list_display = ("email", "name", "is_active", "is_staff", "is_system", "created")
     list_filter = ("is_active", "is_staff", "is_superuser", "is_system")
     search_help_text = "E-mail or user id"
-    readonly_fields = ("is_system", "seen", "created", "updated", "related_lists")
+    readonly_fields = ("is_system", "seen", "sessions", "created", "updated", "related_lists")
+    actions_detail = ("revoke_this",)
     see_also: ClassVar[list[type[Model]]] = []
     fieldsets = (
         (None, {"fields": ("email", "name", "password", "related_lists")}),
         ("What it may do", {"fields": ("is_active", *FOR_SUPERUSERS, "is_system")}),
-        ("Dates", {"fields": ("seen", "created", "updated")}),
+        ("Dates", {"fields": (("seen", "sessions"), ("created", "updated"))}),
     )
     add_fieldsets = ((None, {"fields": ("email", "name", "usable_password", "password1", "password2")}),)
     created = moment("created_at", "created")
@@ -94,7 +89,7 @@ class UserAdmin(LedgerModelAdmin, DjangoUserAdmin):
 
     def search(self, queryset: QuerySet[User], term: str) -> QuerySet[User]:
         """By id or by e-mail."""
-        return queryset.filter(pk=ObjectId(term)) if ObjectId.is_valid(term) else _with_email(queryset, term)
+        return queryset.filter(pk=ObjectId(term)) if ObjectId.is_valid(term) else with_email(queryset, term)
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
         """Only a superuser hands out power, or nobody could be kept from having all of it."""
@@ -109,6 +104,34 @@ class UserAdmin(LedgerModelAdmin, DjangoUserAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         """Nobody."""
         return False
+
+    def has_revoke_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        """Whoever may change this user."""
+        return self.has_change_permission(request, self.get_object(request, object_id) if object_id else None)
+
+    @action(
+        description="Revoke all tokens",
+        permissions=["revoke"],
+        icon="key_off",
+        dialog=dialog(
+            "Revoke all tokens", "Every token of this user is refused from now on, and every staff session ends."
+        ),
+    )
+    def revoke_this(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
+        """Log the user out everywhere."""
+        user = self.get_object(request, object_id)
+        if user is None:
+            raise Http404
+        revoke_tokens(user=user, reason=form.cleaned_data["reason"])
+        self.log_change(request, user, f"All tokens revoked: {form.cleaned_data['reason']}")
+        self.message_user(request, f"{user} is logged out everywhere.", messages.SUCCESS)
+        return leave(request, reverse("admin:users_user_change", args=[object_id]))
+
+    @display(description="staff sessions", empty_value="none")
+    def sessions(self, user: User) -> str | None:
+        """How many there are, and until when; not their keys, for these are as good as passwords."""
+        ends = sorted(Session.objects.filter(user=user, expire_date__gt=timezone.now()).values_list("expire_date"))
+        return f"{len(ends)}, the last until {ends[-1][0]:%Y-%m-%d %H:%M} (UTC)" if ends else None
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """The form; when another request took the e-mail after the form had looked, word of that."""
@@ -143,71 +166,6 @@ class GroupAdmin(LedgerModelAdmin, DjangoGroupAdmin):
         return acting(request).is_superuser
 
 
-@admin.register(Notification)
-class NotificationAdmin(ReadOnlyAdmin):
-    """The outbox: what was sent, what waits, what could not be delivered, and the text of each."""
-
-    list_display = ("created", "kind", "recipient", "state", "attempts", "due", "last_error")
-    list_filter = ("status", "kind")
-    list_related = page_related = ("user",)
-    search_help_text = "E-mail, user id or notification id"
-    actions = ("send_again",)
-    fields = (
-        ("recipient", "kind"),
-        ("state", "attempts"),
-        ("created", "sent"),
-        ("due", "last_error"),
-        "preview",
-    )
-    created = moment("created_at", "created")
-    sent = moment("sent_at", "sent")
-    due = moment("due_at", "due")
-
-    def search(self, queryset: QuerySet[Notification], term: str) -> QuerySet[Notification]:
-        """Its own id, or its user."""
-        key = named_id(term)
-        return queryset.filter(Q(pk=key) | Q(user=key)) if key else queryset.none()
-
-    def has_send_again_permission(self, request: HttpRequest) -> bool:
-        """Whoever may change notifications, which is all that can be changed about one."""
-        return acting(request).has_perm("users.change_notification")
-
-    @action(description="Send again", permissions=["send_again"])
-    def send_again(self, request: HttpRequest, queryset: QuerySet[Notification]) -> None:
-        """Put the chosen rows back into the queue, as new."""
-        chosen = list(queryset)
-        queued = Notification.objects.filter(pk__in=[row.pk for row in chosen]).update(
-            status=Notification.Status.PENDING,
-            attempts=0,
-            due_at=timezone.now(),
-            sent_at=None,  # MongoDB deletes rows some time after their sent_at
-            last_error="",
-        )
-        wake_sender.ask()
-        for notification in chosen:
-            self.log_change(request, notification, "To be sent again.")
-        self.message_user(request, f"Queued to be sent again: {queued}.", messages.SUCCESS)
-
-    @display(description="to")
-    def recipient(self, notification: Notification) -> SafeString:
-        """Whom it is for."""
-        return related_link(notification, "user")
-
-    @display(description="status", label={"SENT": "success", "PENDING": "info", "FAILED": "danger"})
-    def state(self, notification: Notification) -> str:
-        """Its status, in colour."""
-        return notification.status
-
-    @display(description="message")
-    def preview(self, notification: Notification) -> SafeString | str:
-        """Its subject and text, as they would be sent now."""
-        try:
-            mail = notifications.message(notification)
-        except Exception as error:  # noqa: BLE001 - what broke the message must not break the page that shows why
-            return f"It cannot be rendered: {type(error).__name__}"
-        return format_html("<b>{}</b><br><br>{}", mail.subject, linebreaksbr(str(mail.body), autoescape=True))
-
-
 @admin.register(BlacklistedToken)
 class BlacklistedTokenAdmin(ReadOnlyAdmin):
     """Tokens that were logged out, until they expire."""
@@ -231,4 +189,4 @@ class BlacklistedTokenAdmin(ReadOnlyAdmin):
         return related_link(token, "user")
 
 
-UserAdmin.see_also += [Notification, BlacklistedToken]
+UserAdmin.see_also += [Notification, BlacklistedToken, AuditEntry]

@@ -17,9 +17,11 @@ from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.tokens import AccessToken
 
 from ledger_project.errors import LedgerError
-from ledger_project.mongo import Document, database, from_document
-from users.models import BlacklistedToken, User
+from ledger_project.mongo import Document, Unit, database, from_document, run_transaction
+from users import audit
+from users.models import BlacklistedToken, Session, User
 
+GENERATION = "gen"
 Claims = Mapping[str, Any]
 USERS, BLACKLIST = User._meta.db_table, BlacklistedToken._meta.db_table
 
@@ -48,9 +50,11 @@ class TokenAuthentication(JWTAuthentication):
 
     def get_user(self, validated_token: Claims) -> User:  # type: ignore[override]
         """The token's user. Raises AuthenticationFailed when it is gone or disabled, or the token was logged out."""
-        user, revoked = _user_and_blacklist(Token.read(validated_token))
+        token = Token.read(validated_token)
+        user, revoked = _user_and_blacklist(token)
         if user is None or not user["is_active"]:
             raise AuthenticationFailed("Unauthorized access, token is invalid", code="token_invalid")
+        revoked = revoked or token.generation != user.get("token_generation", 0)
         if revoked and not self.accept_blacklisted:
             raise AuthenticationFailed("Unauthorized access, token is invalid", code="token_revoked")
         return from_document(User, user)
@@ -76,7 +80,7 @@ class LogoutAuthentication(TokenAuthentication):
 
 
 class TokenRefused(LedgerError):
-    """The token does not count any more: its user is gone or disabled, or it was logged out."""
+    """The token does not count any more: its user is gone or disabled, or it was logged out or revoked."""
 
     status = HTTPStatus.UNAUTHORIZED
     code = "token_invalid"
@@ -88,6 +92,7 @@ class Token(NamedTuple):
 
     user: ObjectId
     jti: str
+    generation: int = 0  # the user's, when it was issued: its tokens are revoked by counting that up
 
     @classmethod
     def read(cls, claims: Claims) -> "Token":
@@ -95,7 +100,7 @@ class Token(NamedTuple):
         subject, jti = claims.get("sub"), claims.get("jti")
         if not (isinstance(subject, str) and ObjectId.is_valid(subject) and isinstance(jti, str)):
             raise AuthenticationFailed(TokenRefused.message, code=TokenRefused.code)
-        return cls(ObjectId(subject), jti)
+        return cls(ObjectId(subject), jti, claims.get(GENERATION, 0))
 
 
 def token_of(request: Request) -> Token:
@@ -114,14 +119,18 @@ def lookups(tokens: Collection[Token]) -> list[Document]:
     users = {"_id": {"$in": [token.user for token in tokens]}, "is_active": True}
     revoked = {"_id": {"$in": [token.jti for token in tokens]}}
     return [
-        {"$lookup": {"from": source, "pipeline": [{"$match": match}, {"$project": {"_id": 1}}], "as": name}}
-        for source, match, name in ((USERS, users, "users"), (BLACKLIST, revoked, "revoked"))
+        {"$lookup": {"from": source, "pipeline": [{"$match": match}, {"$project": fields}], "as": name}}
+        for source, match, fields, name in (
+            (USERS, users, {"token_generation": 1}, "users"),
+            (BLACKLIST, revoked, {"_id": 1}, "revoked"),
+        )
     ]
 
 
 def still_counts(token: Token, joined: Document) -> bool:
     """Whether the token counts, by what `lookups` have joined to `joined`."""
-    return {"_id": token.user} in joined["users"] and {"_id": token.jti} not in joined["revoked"]
+    user = {"_id": token.user, "token_generation": token.generation}
+    return user in joined["users"] and {"_id": token.jti} not in joined["revoked"]
 
 
 def _user_and_blacklist(token: Token) -> tuple[Document | None, bool]:
@@ -139,7 +148,25 @@ def _user_and_blacklist(token: Token) -> tuple[Document | None, bool]:
 
 def issue_token(user: User) -> str:
     """A fresh access token for `user`."""
-    return str(AccessToken.for_user(user))
+    token = AccessToken.for_user(user)
+    token[GENERATION] = user.token_generation
+    return str(token)
+
+
+def revoke_tokens(*, user: User, reason: str) -> None:
+    """End every token and every staff session that `user` has, in one transaction with the word of it in the audit log.
+
+    Tokens are not stored, so they cannot be listed: the user's generation is counted up, and they carry the one before.
+    """
+
+    def work(unit: Unit) -> None:
+        database()[User._meta.db_table].update_one(
+            {"_id": user.pk}, {"$inc": {"token_generation": 1}}, session=unit.session
+        )
+        ended = database()[Session._meta.db_table].delete_many({"user": user.pk}, session=unit.session)
+        audit.record(user, {"tokens": ("valid", "revoked"), "staff sessions": (ended.deleted_count, 0)}, reason=reason)
+
+    run_transaction(work)
 
 
 def blacklist(request: AuthenticatedRequest) -> None:

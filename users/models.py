@@ -1,14 +1,18 @@
-"""Who uses the ledger, which tokens and staff sessions are theirs, and the outbox of what they are to be told."""
+"""Who uses the ledger, their tokens and staff sessions, the outbox of what they are told, the log of what staff do."""
 
-from typing import ClassVar
+from typing import Any, ClassVar, NoReturn
 
+from auditlog.models import AbstractLogEntry
+from auditlog.registry import auditlog
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.contrib.auth.models import PermissionsMixin
+from django.contrib.auth.models import Group, PermissionsMixin
+from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils import timezone
 
+from users.audit import AuditLogIsAppendOnly, AuditManager
 from users.managers import UserManager
 
 
@@ -22,6 +26,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_system = models.BooleanField(
         default=False, editable=False, help_text="May issue initial funds. Set at creation, then never changed."
     )
+    # Tokens carry it; those that carry another are refused.
+    token_generation = models.IntegerField(default=0, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -66,6 +72,7 @@ class Session(AbstractBaseSession):
 
     session_key = models.CharField(primary_key=True, db_column="_id", max_length=40)
     expire_date = models.DateTimeField()  # its index is the TTL index of migration 0002
+    user = models.ForeignKey(User, on_delete=models.CASCADE, db_column="user", null=True, related_name="+")
 
     class Meta:
         db_table = "sessions"
@@ -86,6 +93,8 @@ class Notification(models.Model):
         TRANSFER_SENT = "TRANSFER_SENT"
         TRANSFER_RECEIVED = "TRANSFER_RECEIVED"
         TRANSFER_FAILED = "TRANSFER_FAILED"
+        MONEY_RETURNED = "MONEY_RETURNED"
+        MONEY_TAKEN_BACK = "MONEY_TAKEN_BACK"
 
     class Status(models.TextChoices):
         PENDING = "PENDING"
@@ -107,3 +116,44 @@ class Notification(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.pk}"
+
+
+class AuditEntry(AbstractLogEntry):
+    """One thing that a member of staff did. Added by audit.py and auditlog; nobody changes or deletes it.
+
+    The server keeps to that as well if the application's role on this collection is `find` and `insert` only.
+    """
+
+    object_id = None  # ids are no integers here; object_pk has them
+    content_type = models.ForeignKey(ContentType, on_delete=models.DO_NOTHING, related_name="+")
+    actor = models.ForeignKey(User, on_delete=models.DO_NOTHING, related_name="+", null=True)
+    reason = models.CharField(max_length=500, blank=True)
+
+    objects = AuditManager()
+
+    class Meta:
+        db_table = "audit_log"
+        base_manager_name = "objects"
+        default_permissions = ("view",)
+        verbose_name_plural = "audit log"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Add it; refuses to change it."""
+        if not self._state.adding:
+            raise AuditLogIsAppendOnly("the audit log is append-only")
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refused."""
+        raise AuditLogIsAppendOnly("the audit log is append-only")
+
+
+# What the admin's forms change. A password shows only that there is another one.
+auditlog.register(
+    User,
+    include_fields=["email", "name", "is_active", "is_staff", "is_superuser", "is_system", "password"],
+    mask_fields=["password"],
+    mask_callable="users.audit.masked",
+    m2m_fields={"groups", "user_permissions"},
+)
+auditlog.register(Group, m2m_fields={"permissions"})

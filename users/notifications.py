@@ -1,6 +1,7 @@
 """The outbox: rows that say which e-mail is owed to whom, and how a row becomes a message."""
 
 import re
+from collections.abc import Collection
 from datetime import UTC, datetime
 from email.utils import parseaddr
 from typing import Any
@@ -11,7 +12,7 @@ from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 from django.utils import timezone
 
-from ledger_project.mongo import Document, Unit
+from ledger_project.mongo import Document, Unit, database
 from users.models import Notification
 
 TEMPLATES = {
@@ -19,6 +20,8 @@ TEMPLATES = {
     Notification.Kind.TRANSFER_SENT: "transfer_sent",
     Notification.Kind.TRANSFER_RECEIVED: "transfer_received",
     Notification.Kind.TRANSFER_FAILED: "transfer_failed",
+    Notification.Kind.MONEY_RETURNED: "money_returned",
+    Notification.Kind.MONEY_TAKEN_BACK: "money_taken_back",
 }
 # What a mail program might turn into a link: a dot, slash, colon or @ inside a word.
 LIKE_A_LINK = re.compile(r"[^\s.]\.[^\s.]|[/:@]")
@@ -62,6 +65,27 @@ def message(notification: Notification) -> EmailMultiAlternatives:
     mail = EmailMultiAlternatives(subject, body.strip() + "\n", to=[user.email], headers=_headers(notification))
     mail.attach_alternative(render_to_string(f"email/{template}.html", {**context, "subject": subject}), "text/html")
     return mail
+
+
+def send_again(ids: Collection[ObjectId]) -> int:
+    """Put these rows back into the queue, as new; how many there were."""
+    return _requeue({"_id": {"$in": list(ids)}})
+
+
+def retry_failed() -> int:
+    """Put every row that was given up back into the queue, as new; how many there were."""
+    return _requeue({"status": Notification.Status.FAILED.value})
+
+
+def _requeue(chosen: Document) -> int:
+    fresh = {
+        "status": Notification.Status.PENDING.value,
+        "attempts": 0,
+        "due_at": timezone.now(),
+        "sent_at": None,  # MongoDB deletes rows some time after their sent_at
+        "last_error": "",
+    }
+    return database()[Notification._meta.db_table].update_many(chosen, {"$set": fresh}).matched_count
 
 
 def _greetable(name: str) -> str:

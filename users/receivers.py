@@ -1,9 +1,12 @@
-"""After a registration: wake the sender of its welcome."""
+"""After a registration: wake the sender of its welcome. After a log-in of staff: a word in the audit log."""
 
 from typing import Any
 
+from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.dispatch import receiver
 
+from users import audit
+from users.models import User
 from users.signals import user_registered
 from users.tasks import wake_sender
 
@@ -12,3 +15,16 @@ from users.tasks import wake_sender
 def wake_for_welcome(sender: Any, **kwargs: Any) -> None:
     """The outbox row is stored already; without the wake-up it would wait for the next sweep."""
     wake_sender.ask()
+
+
+@receiver(user_logged_in)
+def log_log_in(sender: Any, user: User, **kwargs: Any) -> None:
+    """Who came into the admin, when and from where."""
+    audit.record(user, {"staff session": (None, "begun")})
+
+
+@receiver(user_logged_out)
+def log_log_out(sender: Any, user: User | None, **kwargs: Any) -> None:
+    """Who left it."""
+    if user is not None:
+        audit.record(user, {"staff session": ("begun", "ended")})

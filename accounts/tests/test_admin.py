@@ -9,6 +9,7 @@ from django.test import Client
 
 from accounts.models import Account
 from ledger_project.mongo import Document, database
+from users.models import AuditEntry, User
 from users.tests.browsing import browser, cheap, ids, said
 
 ACCOUNTS = "/admin/accounts/account/"
@@ -28,9 +29,12 @@ def stored() -> list[Document]:
     return list(database().accounts.find())
 
 
+WHY = {"reason": "Case 5512", "_form_submitted": "True"}
+
+
 def run(client: Client, action: str, *accounts: Account, **form: Any) -> str:
-    """Run an action of the list on `accounts`; what the page says then."""
-    form |= {"action": action, "_selected_action": [str(account.pk) for account in accounts], "index": "0"}
+    """Run an action of the list on `accounts`, with a reason; what the page says then."""
+    form |= WHY | {"action": action, "_selected_action": [str(account.pk) for account in accounts], "index": "0"}
     return said(client.post(ACCOUNTS, form, follow=True))
 
 
@@ -136,10 +140,10 @@ def test_a_button_asks_first_and_acts_on_a_post_only(root, asha, new_account) ->
     button = f"{ACCOUNTS}{account.pk}/freeze_this/"
     assert "No money moves" in root.get(button).content.decode()
     assert statuses(account) == ["ACTIVE"]
-    answer = root.post(button, {"_form_submitted": "True"}, headers={"HX-Request": "true"})
+    answer = root.post(button, WHY, headers={"HX-Request": "true"})
     assert answer["HX-Redirect"] == f"{ACCOUNTS}{account.pk}/change/"
     assert statuses(account) == ["FROZEN"]
-    answer = root.post(f"{ACCOUNTS}{account.pk}/close_this/", {"_form_submitted": "True"})
+    answer = root.post(f"{ACCOUNTS}{account.pk}/close_this/", WHY)
     assert answer["Location"] == f"{ACCOUNTS}{account.pk}/change/"
     assert statuses(account) == ["CLOSED"]
 
@@ -147,7 +151,55 @@ def test_a_button_asks_first_and_acts_on_a_post_only(root, asha, new_account) ->
 @pytest.mark.parametrize("key", ["xyz", "0" * 24, "%00"])
 @pytest.mark.parametrize("button", ["freeze_this", "unfreeze_this", "close_this"])
 def test_a_button_of_no_account_is_no_error(root, key: str, button: str) -> None:
-    assert root.post(f"{ACCOUNTS}{key}/{button}/", {"_form_submitted": "True"}).status_code == 302
+    assert root.post(f"{ACCOUNTS}{key}/{button}/", WHY).status_code == 302
+
+
+@pytest.mark.parametrize("reason", [None, "", "   ", "x" * 501])
+def test_nothing_happens_without_a_reason(root, asha, new_account, reason) -> None:
+    account = new_account(asha)
+    form = {"_form_submitted": "True"} | ({} if reason is None else {"reason": reason})
+    assert root.post(f"{ACCOUNTS}{account.pk}/freeze_this/", form).status_code == 200
+    chosen = {"action": "freeze", "_selected_action": [str(account.pk)], "index": "0"}
+    page = root.post(ACCOUNTS, form | chosen)
+    assert page.status_code == 200
+    assert page.context["form"].errors or reason is None
+    assert statuses(account) == ["ACTIVE"]
+    assert not AuditEntry.objects.exists()
+
+
+def test_the_page_that_asks_names_the_accounts_and_carries_the_choice_on(root, asha, new_account) -> None:
+    first, second = new_account(asha, name="Savings <b>"), new_account(asha)
+    chosen = {"action": "freeze", "_selected_action": [str(first.pk), str(second.pk)], "index": "0"}
+    page = root.post(ACCOUNTS, chosen).content.decode()
+    assert "Savings &lt;b&gt;" in page
+    for account in (first, second):
+        assert f'name="_selected_action" value="{account.pk}"' in page
+    assert 'name="action" value="freeze"' in page
+
+
+def test_every_change_of_status_is_in_the_audit_log_with_its_reason(root, asha, new_account) -> None:
+    account, full = new_account(asha), new_account(asha, funds=1)
+    root.post(f"{ACCOUNTS}{account.pk}/freeze_this/", WHY, REMOTE_ADDR="10.1.2.3")
+    run(root, "unfreeze", account)
+    run(root, "close", full, account)
+    logged = list(AuditEntry.objects.filter(object_pk=str(account.pk)).order_by("pk"))
+    assert [entry.changes["status"] for entry in logged] == [
+        ["ACTIVE", "FROZEN"],
+        ["FROZEN", "ACTIVE"],
+        ["ACTIVE", "CLOSED"],
+    ]
+    assert {(entry.actor, entry.reason) for entry in logged} == {(User.objects.get(is_staff=True), "Case 5512")}
+    assert logged[0].remote_addr == "10.1.2.3"
+    assert not AuditEntry.objects.filter(object_pk=str(full.pk)).exists()
+
+
+def test_a_status_that_cannot_be_logged_is_not_changed(root, asha, new_account, fail_command) -> None:
+    account = new_account(asha)
+    fail_command("insert", times="alwaysOn", errorCode=121)
+    root.post(f"{ACCOUNTS}{account.pk}/freeze_this/", WHY)
+    fail_command("ping", times=0)
+    assert statuses(account) == ["ACTIVE"]
+    assert not AuditEntry.objects.exists()
 
 
 def test_a_hand_made_action_that_makes_no_sense_does_nothing(root, asha, new_account) -> None:
@@ -163,7 +215,7 @@ def test_who_may_only_look_changes_no_status(new_user, asha, new_account) -> Non
     client = browser(new_user(is_staff=True), "accounts.view_account")
     assert cheap(client, f"{ACCOUNTS}{account.pk}/change/")
     run(client, "freeze", account)
-    assert client.post(f"{ACCOUNTS}{account.pk}/freeze_this/", {"_form_submitted": "True"}).status_code == 403
+    assert client.post(f"{ACCOUNTS}{account.pk}/freeze_this/", WHY).status_code == 403
     assert statuses(account) == ["ACTIVE"]
 
 

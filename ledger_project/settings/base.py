@@ -5,6 +5,7 @@ that is safe; docs/settings.md lists the variables.
 """
 
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -34,6 +35,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django_mongodb_backend",
+    "auditlog",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -51,6 +53,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "ledger_project.middleware.CsrfViewMiddleware",
     "ledger_project.middleware.AuthenticationMiddleware",
+    "users.audit.AuditMiddleware",
     "ledger_project.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -82,6 +85,7 @@ MIGRATION_MODULES = {
     "admin": "ledger_project.migrations.admin",
     "auth": "ledger_project.migrations.auth",
     "contenttypes": "ledger_project.migrations.contenttypes",
+    "auditlog": None,  # its own model, with an integer key, is swapped out
 }
 
 
@@ -123,6 +127,10 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+AUDITLOG_LOGENTRY_MODEL = "users.AuditEntry"
+AUDITLOG_CID_GETTER = "ledger_project.request_log.current_request_id"
+# How many proxies of ours stand before this service: so many addresses at the end of X-Forwarded-For are their word.
+TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
 
 
 def simple_jwt(signing_key: str) -> dict:
@@ -160,6 +168,10 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_REQUEST_BYTES
 DEFAULT_CURRENCY = env.str("DEFAULT_CURRENCY", default="INR")
 # A request that moves money is answered within this time, with what then is known.
 POSTING_DEADLINE_SECONDS = env.float("POSTING_DEADLINE_SECONDS", default=10.0)
+
+# A reversal of more than this, in major units of its currency, needs a second member of staff.
+REVERSAL_APPROVAL_ABOVE = Decimal(env.str("REVERSAL_APPROVAL_ABOVE", default="1000"))
+APPROVAL_SWEEP_SECONDS = env.float("APPROVAL_SWEEP_SECONDS", default=30.0)
 
 # The processes of one host take turns at committing, by a lock on this file.
 COMMIT_TURN_FILE: Path | None = Path(env.str("COMMIT_TURN_FILE", default=str(DATA_DIR / "commit-turn")))
@@ -250,6 +262,8 @@ SPECTACULAR_SETTINGS = {
         "TransactionStatus": "transactions.models.Transaction.Status",
         "TransactionKind": "transactions.models.Transaction.Kind",
         "EntryDirection": "transactions.models.Entry.Direction",
+        "ApprovalKind": "transactions.models.ApprovalRequest.Kind",
+        "ApprovalStatus": "transactions.models.ApprovalRequest.Status",
     },
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "POSTPROCESSING_HOOKS": [
@@ -290,6 +304,7 @@ UNFOLD = {
                     _page("Accounts", "account_balance_wallet", "accounts.account"),
                     _page("Transactions", "swap_horiz", "transactions.transaction"),
                     _page("Entries", "receipt_long", "transactions.entry"),
+                    _page("Approvals", "approval", "transactions.approvalrequest"),
                 ],
             },
             {
@@ -299,6 +314,7 @@ UNFOLD = {
                     _page("Groups", "group", "auth.group"),
                     _page("Notifications", "mail", "users.notification"),
                     _page("Blacklisted tokens", "key_off", "users.blacklistedtoken"),
+                    _page("Audit log", "history", "users.auditentry"),
                 ],
             },
         ],

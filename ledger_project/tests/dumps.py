@@ -4,7 +4,17 @@ from typing import Any
 
 from ledger_project.mongo import database
 
-COLLECTIONS = ("users", "blacklisted_tokens", "accounts", "transactions", "entries", "notices_due", "notifications")
+COLLECTIONS = (
+    "users",
+    "blacklisted_tokens",
+    "accounts",
+    "transactions",
+    "entries",
+    "notices_due",
+    "notifications",
+    "approval_requests",
+    "audit_log",
+)
 
 
 def dump(*names: str) -> dict[str, list[dict[str, Any]]]:

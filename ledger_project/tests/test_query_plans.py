@@ -27,6 +27,7 @@ class World:
         self.transaction = [self._transfer() for _ in range(3)][-1]
         self.client = client_of(self.user)
         self.system = client_of(system_user)
+        self.staff = client_of(new_user(is_staff=True, is_superuser=True))
         self.public = client_of()
         self._fill()
 
@@ -132,6 +133,10 @@ REQUESTS: dict[str, Callable[[World], object]] = {
         cursor="f" * 24,
     ),
     "one transaction": lambda w: w.client.get(f"/api/transactions/{w.transaction}"),
+    "reverse": lambda w: w.staff.post(f"/api/transactions/{w.transaction}/reverse", {"reason": "wrong"}),
+    "reverse, unknown transaction": lambda w: w.staff.post(
+        f"/api/transactions/{ObjectId()}/reverse", {"reason": "wrong"}
+    ),
     "unknown transaction": lambda w: w.client.get(f"/api/transactions/{ObjectId()}"),
     "liveness": lambda w: w.public.get("/healthz"),
     "schema": lambda w: w.public.get("/api/schema"),

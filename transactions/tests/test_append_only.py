@@ -12,6 +12,7 @@ from ledger_project.tests.dumps import dump
 from transactions.models import Entry, LedgerIsAppendOnly, Transaction
 
 DOCUMENT_FAILED_VALIDATION = 121
+ANOTHER = ObjectId("a" * 24)
 
 
 @pytest.fixture
@@ -208,6 +209,12 @@ def test_the_server_lets_an_equity_account_go_below_zero(account):
         *(("transactions", {"amount_minor": amount}) for amount in (0, -1, 1.0, "1", None)),
         *(("transactions", {"idempotency_key": key}) for key in ("", "k" * 256, 7, None)),
         ("transactions", {"from_account": "somewhere"}),
+        *(("transactions", {"reverses": ANOTHER, "kind": kind, "reason": "x"}) for kind in ("TRANSFER", "GIFT")),
+        *(("transactions", change) for change in ({"kind": "REVERSAL"}, {"kind": "REVERSAL", "reverses": ANOTHER})),
+        ("transactions", {"kind": "REVERSAL", "reverses": ANOTHER, "reason": ""}),
+        ("transactions", {"kind": "REVERSAL", "reverses": ANOTHER, "reason": "x", "reversed_by": ANOTHER}),
+        *(("transactions", change) for change in ({"status": "REVERSED"}, {"reversed_by": ANOTHER})),
+        ("transactions", {"status": "LOST"}),
     ],
     ids=str,
 )

@@ -12,7 +12,8 @@ from accounts.models import GENESIS, Account
 from ledger_project.errors import LedgerError
 from ledger_project.money import MAX_BALANCE_MINOR, InvalidAmount
 from transactions import refusals
-from transactions.posting import AccountState, Books, Posting, Replay, Transfer, decide, entry_hash
+from transactions.models import Transaction
+from transactions.posting import AccountState, Books, Posting, Replay, Reversal, Transfer, decide, entry_hash
 
 NOW = datetime(2026, 11, 22, 9, 30, 0, 123000, tzinfo=UTC)
 USERS = [ObjectId(f"{number:024x}") for number in range(1, 4)]
@@ -162,6 +163,84 @@ def test_a_hash_depends_on_every_field_of_the_entry():
             datetime: lambda v: v.replace(year=2027),
         }[type(value) if type(value) in (int, ObjectId, datetime) else str](value)
         assert entry_hash(GENESIS, entry | {name: changed}) != recorded, name
+
+
+STAFF = ObjectId("c" * 24)
+
+
+def books_after(*commands: Transfer) -> Books:
+    """Asha and Ben after these, the first of which may be reversed."""
+    books = books_of(ASHA, BEN)
+    for number, command in enumerate(commands):
+        posting = decide(command, books, NOW)
+        books.apply(posting)
+        if number == 0:
+            books.originals[posting.transaction["_id"]] = posting.transaction
+    return books
+
+
+def reversal(books: Books, **fields) -> Reversal:
+    given = {"initiator": STAFF, "original": next(iter(books.originals)), "reason": "wrong"}
+    return Reversal(**(given | fields))
+
+
+def test_a_reversal_is_the_original_the_other_way_round():
+    books = books_after(transfer(ASHA, BEN, "10.5"))
+    (original,) = books.originals.values()
+    posting = decide(reversal(books), books, NOW)
+    books.apply(posting)
+    assert (posting.debited.id, posting.credited.id) == (BEN.id, ASHA.id)
+    assert {a.id: a.balance_minor for a in books.accounts.values()} == {ASHA.id: 50000, BEN.id: 1000}
+    links = {name: posting.transaction[name] for name in ("kind", "reverses", "reason", "amount_minor")}
+    assert links == {"kind": "REVERSAL", "reverses": original["_id"], "reason": "wrong", "amount_minor": 1050}
+    assert books.originals[original["_id"]]["status"] == Transaction.Status.REVERSED
+    assert original["status"] == Transaction.Status.COMPLETED  # deciding is on copies
+
+
+def frozen(books: Books, account: AccountState, **fields) -> None:
+    books.accounts[account.id] = books.accounts[account.id]._replace(**fields)
+
+
+NOT_REVERSED = {
+    "unknown": (lambda books: books.originals.clear(), refusals.TransactionNotFound),
+    "account gone": (lambda books: books.accounts.pop(BEN.id), refusals.InvalidAccounts),
+    "spent": (lambda books: frozen(books, BEN, balance_minor=1049), refusals.InsufficientFunds),
+    "receiver frozen": (lambda books: frozen(books, BEN, **FROZEN), refusals.AccountNotActive),
+    "payer frozen": (lambda books: frozen(books, ASHA, **FROZEN), refusals.AccountNotActive),
+    "payer closed": (lambda books: frozen(books, ASHA, **CLOSED), refusals.AccountNotActive),
+    "payer full": (lambda books: frozen(books, ASHA, balance_minor=2**63 - 1), refusals.BalanceOutOfRange),
+    "reversed": (lambda books: books.apply(decide(reversal(books, reason="x"), books, NOW)), refusals.AlreadyReversed),
+}
+
+
+@pytest.mark.parametrize("case", NOT_REVERSED)
+def test_each_rule_of_reversals_has_its_refusal_and_a_refusal_changes_nothing(case):
+    books = books_after(transfer(ASHA, BEN, "10.5"))
+    command = reversal(books)
+    spoil, refusal = NOT_REVERSED[case]
+    spoil(books)
+    before = snapshot(books), dict(books.originals)
+    with pytest.raises(refusal):
+        decide(command, books, NOW)
+    assert (snapshot(books), dict(books.originals)) == before
+
+
+def test_a_reversal_is_not_reversed():
+    books = books_after(transfer(ASHA, BEN))
+    made = decide(reversal(books), books, NOW)
+    books.apply(made)
+    books.originals = {made.transaction["_id"]: made.transaction}
+    with pytest.raises(refusals.ReversalIsFinal):
+        decide(reversal(books), books, NOW)
+
+
+def test_a_reversal_is_known_by_its_key_or_by_what_it_says():
+    books = books_after(transfer(ASHA, BEN))
+    assert reversal(books).idempotency_key == reversal(books).fingerprint
+    assert reversal(books, given_key="k").idempotency_key == "k"
+    prints = {reversal(books, **f).fingerprint for f in ({}, {"reason": "fraud"}, {"original": ObjectId()})}
+    assert len(prints) == 3
+    assert reversal(books, given_key="k", initiator=SYSTEM).fingerprint in prints
 
 
 # --- Whatever is asked for, in whatever order --------------------------------------------------------------------

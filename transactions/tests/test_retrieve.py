@@ -11,7 +11,7 @@ from transactions.models import Entry, Transaction
 
 KEYS = {
     *("_id", "fromAccount", "toAccount", "amount", "currency", "status", "idempotencyKey", "createdAt", "updatedAt"),
-    *("kind", "entries"),
+    *("kind", "reverses", "reversedBy", "entries"),
 }
 ENTRY_KEYS = {
     *("_id", "account", "sequence", "direction", "amount", "currency", "balanceAfter", "counterAccount", "transaction"),

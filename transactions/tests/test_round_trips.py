@@ -12,7 +12,7 @@ from pymongo.monitoring import CommandListener, CommandStartedEvent
 
 from ledger_project.mongo import connection
 from transactions import ledger
-from transactions.posting import Transfer
+from transactions.posting import Reversal, Transfer
 from transactions.signals import transactions_completed
 from transactions.tasks import tell_parties
 from transactions.tests.crowd import at_once, in_one_group, word
@@ -137,6 +137,15 @@ def test_a_replay_writes_nothing(sent, pair, size):
     sent.clear()
     assert [word(result) for result in ledger.post_together(asked)] == ["replayed"] * size
     assert sent.commands == ["aggregate", "commitTransaction"]
+
+
+def test_a_reversal_finds_its_original_before_and_marks_it_after(sent, pair):
+    (original,) = (ledger.post(transfer).transaction.pk for transfer in transfers(pair, 1))
+    sent.clear()
+    ledger.post(Reversal(pair[0].user_id, original, "wrong"))
+    assert sent.commands == ["find", *POSTING[:-2], "update", *POSTING[-2:]]
+    assert len(sent.transactions) == 1
+    assert sent.outside == []
 
 
 def test_a_refusal_writes_nothing(sent, pair):

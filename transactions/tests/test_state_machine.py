@@ -21,7 +21,7 @@ from ledger_project.errors import LedgerError
 from ledger_project.mongo import database
 from transactions import ledger, notices
 from transactions.models import Entry, NoticesDue, Transaction
-from transactions.posting import Order, Transfer
+from transactions.posting import Command, Order, Reversal, Transfer
 from transactions.tests.crowd import answer, at_once, in_one_group, word
 from transactions.verification import verify
 from users.models import Notification
@@ -32,18 +32,25 @@ USERS = [ObjectId(f"{number:024x}") for number in range(1, 4)]
 OWNERS = [USERS[0], USERS[0], USERS[1], USERS[2], USERS[2]]  # of the customers' accounts; the last one holds USD
 CURRENCIES = ["INR"] * 4 + ["USD"]
 NOBODYS = ObjectId("b" * 24)
+STAFF = [ObjectId("c" * 24), ObjectId("d" * 24)]
 PLACES = range(len(OWNERS))
 EXAMPLES, STEPS = 30, 30  # some ten seconds
 
 
 class Model:
-    """A ledger: what each account holds, which are active, and what each key was used for."""
+    """A ledger: what each account holds, which are active, what each key was used for, and which were reversed.
 
-    def __init__(self, owners: dict[ObjectId, ObjectId], currencies: dict[ObjectId, str], equity: ObjectId) -> None:
-        self.owners, self.currencies, self.equity = owners, currencies, equity
+    `named` is the one thing that it learns from the engine: the key of each transaction by its id.
+    """
+
+    def __init__(
+        self, owners: dict[ObjectId, ObjectId], currencies: dict[ObjectId, str], equity: ObjectId, named: dict
+    ) -> None:
+        self.owners, self.currencies, self.equity, self.named = owners, currencies, equity, named
         self.held = Counter(dict.fromkeys(owners, 0))
         self.status = dict.fromkeys(owners, Status.ACTIVE)
-        self.keys: dict[tuple[ObjectId, str], Transfer] = {}
+        self.keys: dict[tuple[ObjectId, str], Command] = {}
+        self.reversed: set[tuple[ObjectId, str]] = set()
 
     def refusal(self, asked: Transfer, payer: ObjectId | None) -> str | None:
         """The first rule that `asked` breaks."""
@@ -63,11 +70,14 @@ class Model:
         }
         return next((code for code, holds in rules.items() if not holds), None)
 
-    def post(self, asked: Transfer) -> str:
-        """Carry out one transfer; the answer in a word."""
-        key, payer = (asked.initiator, asked.idempotency_key), asked.from_account or self.equity
+    def post(self, asked: Command) -> str:
+        """Carry out one command; the answer in a word."""
+        key = (asked.initiator, asked.idempotency_key)
         if key in self.keys:
             return "replayed" if self.keys[key] == asked else "idempotency_key_reused"
+        if isinstance(asked, Reversal):
+            return self.reverse(asked, key)
+        payer = asked.from_account or self.equity
         if code := self.refusal(asked, payer):
             return code
         self.keys[key] = asked
@@ -75,14 +85,37 @@ class Model:
         self.held[asked.to_account] += int(asked.amount * 100)
         return "posted"
 
+    def reverse(self, asked: Reversal, key: tuple[ObjectId, str]) -> str:
+        """Move the money of a transaction back."""
+        name = self.named.get(asked.original)
+        if name is None:
+            return "transaction_not_found"
+        original = self.keys[name]
+        if isinstance(original, Reversal):
+            return "reversal_is_final"
+        payer, payee = original.to_account, original.from_account or self.equity
+        rules = {
+            "already_reversed": name not in self.reversed,
+            "account_not_active": self.status[payer] == self.status[payee] == Status.ACTIVE,
+            "insufficient_funds": self.held[payer] >= original.amount * 100,
+        }
+        for code, holds in rules.items():
+            if not holds:
+                return code
+        self.keys[key] = asked
+        self.reversed.add(name)
+        self.held[payer] -= int(original.amount * 100)
+        self.held[payee] += int(original.amount * 100)
+        return "posted"
+
     def carry_out(self, order: Order) -> list[str]:
         """Carry out transfers in their order; atomic: all or none."""
-        before = deepcopy((self.held, self.keys))
+        before = deepcopy((self.held, self.keys, self.reversed))
         answers = []
         for at, asked in enumerate(order.transfers):
             answers.append(self.post(asked))
             if order.atomic and answers[-1] not in ("posted", "replayed"):
-                self.held, self.keys = before
+                self.held, self.keys, self.reversed = before
                 return [answers[-1] if n == at else "batch_refused" for n in range(len(order))]
         return answers
 
@@ -95,8 +128,9 @@ class Model:
 
     def after(self, step) -> tuple[list[str], "Model"]:
         """The answers to `step`, and the ledger after it."""
-        model = Model(self.owners, self.currencies, self.equity)
+        model = Model(self.owners, self.currencies, self.equity, self.named)
         model.held, model.status, model.keys = self.held.copy(), self.status.copy(), self.keys.copy()
+        model.reversed = self.reversed.copy()
         return (model.carry_out(step) if isinstance(step, Order) else model.set_status(*step)), model
 
 
@@ -109,6 +143,7 @@ pairs = st.sampled_from(sound * 2 + [(0, 0), (3, 4), (4, 1), ("nobody", 1), (1, 
 askers = st.sampled_from([None] * 20 + [*USERS, SYSTEM])  # None: the payer's owner
 keys = st.text("abcdefghij", min_size=1, max_size=2)
 transfers = st.tuples(askers, pairs, amounts, keys)
+reasons = st.tuples(st.sampled_from(STAFF), st.sampled_from(["wrong", "fraud"]), st.none() | keys)
 orders = st.tuples(st.lists(transfers, min_size=1, max_size=4), st.booleans())
 statuses = st.tuples(
     st.sampled_from(PLACES),
@@ -132,7 +167,8 @@ class Ledger(RuleBasedStateMachine):
         equity = ensure_system_account(user_id=SYSTEM, currency="INR", kind=Account.Kind.EQUITY).pk
         owners = dict(zip([*self.accounts, equity], [*OWNERS, SYSTEM], strict=True))
         currencies = dict(zip([*self.accounts, equity], [*CURRENCIES, "INR"], strict=True))
-        self.model = Model(owners, currencies, equity)
+        self.named: dict[ObjectId, tuple[ObjectId, str]] = {}
+        self.model = Model(owners, currencies, equity, self.named)
         self.ids: dict[tuple[ObjectId, str], ObjectId] = {}  # what each key's transaction is called
         self.together([self.funds(place, Decimal(10), f"funds-{place}") for place in PLACES[:-1]], atomic=True)
 
@@ -147,7 +183,13 @@ class Ledger(RuleBasedStateMachine):
     def funds(self, payee, amount, key, initiator=SYSTEM) -> Transfer:
         return Transfer(initiator, None, self.place(payee), amount, key)
 
-    def together(self, transfers: list[Transfer], *, atomic: bool = False) -> None:
+    def reversal(self, asked: Command, why) -> Reversal:
+        """One of what was posted for `asked`; of nothing, when that was refused."""
+        staff, reason, key = why
+        original = self.ids.get((asked.initiator, asked.idempotency_key), NOBODYS)
+        return Reversal(staff, original, reason, key or Reversal(staff, original, reason).idempotency_key)
+
+    def together(self, transfers: list[Command], *, atomic: bool = False) -> None:
         order = Order(tuple(transfers), atomic)
         results = ledger.post_together(transfers, atomic=atomic)
         assert [word(result) for result in results] == self.model.carry_out(order)
@@ -159,6 +201,10 @@ class Ledger(RuleBasedStateMachine):
             if not isinstance(result, LedgerError):
                 key, transaction = (asked.initiator, asked.idempotency_key), result.transaction
                 assert self.ids.setdefault(key, transaction.pk) == transaction.pk
+                assert self.named.setdefault(transaction.pk, key) == key
+                if isinstance(asked, Reversal):
+                    assert transaction.reverses == asked.original
+                    continue
                 assert transaction.amount == asked.amount
                 assert transaction.from_account_id == (asked.from_account or self.model.equity)
                 assert transaction.to_account_id == asked.to_account
@@ -179,8 +225,23 @@ class Ledger(RuleBasedStateMachine):
 
     @rule(asked=asked, amount=amounts)
     def key_of_another(self, asked, amount):
-        """A key that may have been used, for an amount that may be another."""
-        self.together([replace(asked, amount=amount)])
+        """A key that may have been used, for an amount that may be another; or for another reason."""
+        other = {"reason": str(amount)} if isinstance(asked, Reversal) else {"amount": amount}
+        self.together([replace(asked, **other)])
+
+    @rule(target=asked, original=asked, why=reasons)
+    def reverse(self, original, why):
+        """What staff do about a transaction that went wrong, or about a reversal."""
+        reversal = self.reversal(original, why)
+        self.together([reversal])
+        return reversal
+
+    @rule(target=asked, original=asked, whys=st.lists(reasons, min_size=2, max_size=3), atomic=st.booleans())
+    def reverse_together(self, original, whys, atomic):
+        """One transaction, several times in one order."""
+        reversals = [self.reversal(original, why) for why in whys]
+        self.together(reversals, atomic=atomic)
+        return multiple(*reversals)
 
     @rule(
         payee=st.sampled_from([*PLACES, "nobody"]),
@@ -217,16 +278,24 @@ class Ledger(RuleBasedStateMachine):
         wanted=st.lists(orders, min_size=1, max_size=3),
         changed=st.lists(statuses, max_size=1),
         repeated=st.lists(asked, max_size=2),
+        reverted=st.lists(st.tuples(asked, reasons), max_size=2),
     )
-    def at_the_same_time(self, wanted, changed, repeated):
-        """Orders, a change of status and repeats, each from a thread: the answers are those of some order of theirs."""
+    def at_the_same_time(self, wanted, changed, repeated, reverted):
+        """Orders, a freeze, reversals, repeats, a thread each: the answers are those of some order of theirs."""
         changes = [(self.accounts[place], status) for place, status in changed]
-        return self.explained([*map(self.order, wanted), *changes, *map(alone, repeated)][:4], at_once)
+        reversals = [alone(self.reversal(*each)) for each in reverted]
+        return self.explained([*reversals, *map(self.order, wanted), *changes, *map(alone, repeated)][:4], at_once)
 
-    @rule(target=asked, wanted=st.lists(orders, min_size=2, max_size=4), repeated=st.lists(asked, max_size=2))
-    def in_one_commit(self, wanted, repeated):
+    @rule(
+        target=asked,
+        wanted=st.lists(orders, min_size=1, max_size=4),
+        repeated=st.lists(asked, max_size=2),
+        reverted=st.lists(st.tuples(asked, reasons), min_size=1, max_size=2),
+    )
+    def in_one_commit(self, wanted, repeated, reverted):
         """Orders of several threads that share a commit."""
-        return self.explained([*map(alone, repeated), *map(self.order, wanted)][:4], in_one_group)
+        reversals = [alone(self.reversal(*each)) for each in reverted]
+        return self.explained([*reversals, *map(alone, repeated), *map(self.order, wanted)][:4], in_one_group)
 
     def order(self, wanted) -> Order:
         transfers, atomic = wanted
@@ -280,19 +349,29 @@ class Ledger(RuleBasedStateMachine):
         assert database()[Entry._meta.db_table].count_documents({}) == 2 * len(transactions)
         while notices.write_due(limit=10):
             pass
-        told = sum(1 if asked.from_account is None else 2 for asked in self.model.keys.values())
+        assert {row["_id"] for row in transactions if row["status"] == Transaction.Status.REVERSED} == {
+            self.ids[key] for key in self.model.reversed
+        }
+        told = sum(1 if self.from_equity(asked) else 2 for asked in self.model.keys.values())
         assert database()[Notification._meta.db_table].count_documents({}) == told
 
-    def said(self, row) -> Transfer:
+    def from_equity(self, asked: Command) -> bool:
+        """Whether the equity account, whose owner is told nothing, is one side of it."""
+        moved = self.model.keys[self.named[asked.original]] if isinstance(asked, Reversal) else asked
+        return moved.from_account is None
+
+    def said(self, row) -> Command:
         """The command that a stored transaction is of."""
+        if row["kind"] == Transaction.Kind.REVERSAL:
+            return Reversal(row["initiator"], row["reverses"], row["reason"], row["idempotency_key"])
         payer = None if row["kind"] == Transaction.Kind.INITIAL_FUNDS else row["from_account"]
         amount = Decimal(row["amount_minor"]) / 100
         return Transfer(row["initiator"], payer, row["to_account"], amount, row["idempotency_key"])
 
 
-def alone(transfer: Transfer) -> Order:
+def alone(asked: Command) -> Order:
     """An order of one."""
-    return Order((transfer,))
+    return Order((asked,))
 
 
 def clear() -> None:

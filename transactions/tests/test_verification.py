@@ -15,7 +15,7 @@ from accounts.opening import AccountNotFound, open_account
 from ledger_project.mongo import database
 from transactions import ledger, verification
 from transactions.invariants import Code
-from transactions.posting import Transfer, entry_hash
+from transactions.posting import Reversal, Transfer, entry_hash
 from transactions.verification import extent, verify
 
 
@@ -281,6 +281,64 @@ class TestATamperedTransaction:
         assert found() == {"malformed": 1}
 
 
+class TestATamperedReversal:
+    """Bob's 50, entries 3 of Alice and 2 of Bob, went back to Alice."""
+
+    @pytest.fixture
+    def made(self, books: Ledger) -> tuple[dict[str, Any], dict[str, Any]]:
+        original = transaction(books.alice, 3)["_id"]
+        reversal = ledger.post(Reversal(ObjectId(), original, "wrong")).transaction.pk
+        assert found() == {}
+        rows = [database().transactions.find_one({"_id": key}) for key in (original, reversal)]
+        return rows[0], rows[1]
+
+    def test_whose_original_says_that_it_was_not_reversed(self, made: Any) -> None:
+        original, _ = made
+        taken = {"$set": {"status": "COMPLETED"}, "$unset": {"reversed_by": 1}}
+        database().transactions.update_one({"_id": original["_id"]}, taken, bypass_document_validation=True)
+        assert found() == {"reversal_link": 1}
+
+    def test_whose_original_has_lost_only_its_status(self, made: Any) -> None:
+        change("transactions", made[0]["_id"], status="COMPLETED")
+        assert found() == {"reversal_link": 1}
+
+    def test_whose_original_names_another(self, made: Any, books: Ledger) -> None:
+        change("transactions", made[0]["_id"], reversed_by=transaction(books.alice, 2)["_id"])
+        assert found() == {"reversal_link": 2, "reversal_differs": 3}
+
+    def test_whose_original_names_none_that_there_is(self, made: Any) -> None:
+        change("transactions", made[0]["_id"], reversed_by=ObjectId())
+        assert found() == {"reversal_link": 2}
+
+    def test_that_names_another_original(self, made: Any, books: Ledger) -> None:
+        change("transactions", made[1]["_id"], reverses=transaction(books.alice, 2)["_id"])
+        assert found() == {"reversal_link": 2, "reversal_differs": 1}
+
+    def test_that_calls_itself_a_transfer(self, made: Any) -> None:
+        change("transactions", made[1]["_id"], kind="TRANSFER")
+        assert found() == {"reversal_link": 1}
+
+    def test_with_a_kind_that_there_is_not(self, made: Any) -> None:
+        change("transactions", made[0]["_id"], kind="GIFT")
+        assert found() == {"transaction_status": 1}
+
+    def test_that_was_marked_by_hand_without_money_moving(self, books: Ledger) -> None:
+        change("transactions", transaction(books.alice, 3)["_id"], status="REVERSED")
+        assert found() == {"reversal_link": 1}
+
+    def test_posted_between_two_reads_is_no_finding(self, books: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(verification, "DOCUMENTS_AT_ONCE", 2)
+        originals = iter([transaction(books.alice, number)["_id"] for number in (4, 2, 3)])
+
+        def meanwhile(documents: int) -> None:
+            if original := next(originals, None):
+                ledger.post(Reversal(ObjectId(), original, "wrong"))
+
+        assert verify(progress=meanwhile).findings == []
+        assert next(originals, None) is None
+        assert verify().whole
+
+
 class TestATamperedAccount:
     def test_with_another_balance(self, books: Ledger) -> None:
         change("accounts", books.alice, balance_minor=Int64(82_501))
@@ -355,12 +413,17 @@ class TestMoneyFromNowhere:
 
 
 class TestTheUniqueIndexes:
-    @pytest.mark.parametrize(("collection", "name"), [("transactions", "one_per_key"), ("entries", "one_per_sequence")])
-    @pytest.mark.parametrize("instead", [None, {}, {"unique": True, "partialFilterExpression": {"currency": "INR"}}])
+    @pytest.mark.parametrize(
+        ("collection", "name"),
+        [("transactions", "one_per_key"), ("transactions", "one_reversal"), ("entries", "one_per_sequence")],
+    )
+    @pytest.mark.parametrize("instead", [None, {}, {"unique": True, "partialFilterExpression": {"currency": "USD"}}])
     def test_are_missed_when_dropped_or_weakened(
         self, books: Ledger, collection: str, name: str, instead: dict[str, Any] | None
     ) -> None:
-        keys = database()[collection].index_information()[name]["key"]
+        index = database()[collection].index_information()[name]
+        keys = index.pop("key")
+        del index["v"]
         database()[collection].drop_index(name)
         try:
             if instead is not None:
@@ -369,7 +432,7 @@ class TestTheUniqueIndexes:
         finally:
             if instead is not None:
                 database()[collection].drop_index(name)
-            database()[collection].create_index(keys, name=name, unique=True)
+            database()[collection].create_index(keys, name=name, **index)
         assert [(f.code, f.subject) for f in report.findings] == [(Code.INDEX_MISSING, f"{collection}.{name}")]
 
     def test_once_gone_let_a_number_come_twice_which_is_found(self, books: Ledger) -> None:

@@ -1,6 +1,8 @@
 """The staff's pages for users, groups, the outbox and the blacklist."""
 
+import re
 from datetime import timedelta
+from html import unescape
 from typing import Any
 from uuid import uuid4
 
@@ -13,9 +15,10 @@ from django.utils import timezone
 from pymongo.errors import ExecutionTimeout
 
 from ledger_project.mongo import database
+from ledger_project.tests.profiler import profiled
 from users import notifications
 from users.admin import NewUserForm, UserAdmin
-from users.models import BlacklistedToken, Notification, User
+from users.models import AuditEntry, BlacklistedToken, Notification, User
 from users.tests.browsing import browser, cheap, ids, said
 
 USERS = "/admin/users/user/"
@@ -331,7 +334,7 @@ def test_what_breaks_a_message_does_not_break_its_page(root, welcome, broken: di
 
 def test_chosen_notifications_are_sent_again_and_no_others(root, welcome, monkeypatch) -> None:
     woken: list[bool] = []
-    monkeypatch.setattr("users.admin.wake_sender.ask", lambda: woken.append(True))
+    monkeypatch.setattr("users.outbox_admin.wake_sender.ask", lambda: woken.append(True))
     sent, failed, other = welcome(status="SENT", sent_at=timezone.now()), welcome(), welcome()
     chosen = [sent.pk, failed.pk, "xyz"]
     answer = root.post(
@@ -372,3 +375,52 @@ def test_sending_again_needs_the_permission_to_change(clerk, welcome) -> None:
     clerk("users.view_notification", "users.change_notification").post(NOTIFICATIONS, form)
     notification.refresh_from_db()
     assert notification.status == "PENDING"
+
+
+def test_one_notification_is_sent_again_from_its_page_by_a_post_only(root, welcome, monkeypatch) -> None:
+    woken: list[bool] = []
+    monkeypatch.setattr("users.outbox_admin.wake_sender.ask", lambda: woken.append(True))
+    notification, other = welcome(), welcome()
+    address = f"{NOTIFICATIONS}{notification.pk}/send_this_again/"
+    assert "address" in root.get(address).content.decode()
+    notification.refresh_from_db()
+    assert notification.status == "FAILED"
+    root.post(address, {"_form_submitted": "True"})
+    for row in (notification, other):
+        row.refresh_from_db()
+    assert (notification.status, other.status, woken) == ("PENDING", "FAILED", [True])
+    (entry,) = AuditEntry.objects.all()
+    assert (entry.object_pk, entry.changes) == (str(notification.pk), {"status": ["FAILED", "PENDING"]})
+    assert root.post(f"{NOTIFICATIONS}{ObjectId()}/send_this_again/", {"_form_submitted": "True"}).status_code == 302
+
+
+def test_all_that_failed_is_tried_anew_by_an_index_and_nothing_else_is(root, welcome) -> None:
+    failed = [welcome() for _ in range(3)]
+    others = [welcome(status="SENT", sent_at=timezone.now()), welcome(status="PENDING")]
+    before = {row.pk: database().notifications.find_one({"_id": row.pk}) for row in others}
+    with profiled() as commands:
+        answer = root.post(f"{NOTIFICATIONS}retry_failed/", {"_form_submitted": "True"}, follow=True)
+    assert "again: 3" in said(answer)
+    assert {row.status for row in Notification.objects.filter(pk__in=[each.pk for each in failed])} == {"PENDING"}
+    assert {row.pk: database().notifications.find_one({"_id": row.pk}) for row in others} == before
+    (update,) = (command for command in commands if command["op"] == "update" and "notifications" in command["ns"])
+    assert "IXSCAN" in update["planSummary"]
+    assert AuditEntry.objects.get().changes == {"status": ["FAILED", "PENDING"], "rows": ["0", "3"]}
+
+
+def test_retrying_needs_the_permission_to_change(clerk, welcome) -> None:
+    notification = welcome()
+    form = {"_form_submitted": "True"}
+    viewer = clerk("users.view_notification")
+    for address in (f"{NOTIFICATIONS}retry_failed/", f"{NOTIFICATIONS}{notification.pk}/send_this_again/"):
+        assert viewer.post(address, form).status_code == 403
+    notification.refresh_from_db()
+    assert notification.status == "FAILED"
+
+
+def test_the_html_of_a_message_is_shown_in_a_frame_that_may_do_nothing(root, new_user, welcome) -> None:
+    notification = welcome(new_user(name="<script>alert(1)</script>"))
+    page = root.get(f"{NOTIFICATIONS}{notification.pk}/change/").content.decode()
+    (frame,) = re.findall(r'<iframe sandbox srcdoc="([^"<>]*)" [^<>"]*', page)
+    assert unescape(frame).strip() == notifications.message(notification).alternatives[0][0].strip()
+    assert "<script>alert" not in page

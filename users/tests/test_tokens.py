@@ -12,7 +12,8 @@ from rest_framework_simplejwt.tokens import RefreshToken
 
 from ledger_project.tests.dumps import dump
 from users.authentication import issue_token
-from users.models import User
+from users.models import AuditEntry, User
+from users.tests.browsing import browser
 
 DAY = 24 * 3600
 
@@ -185,3 +186,132 @@ def test_a_session_of_the_admin_is_no_token(client_of, new_user):
     client = client_of()
     client.force_login(new_user(is_staff=True))
     assert_refused(client.get("/api/accounts"))
+
+
+# --- Revoked by staff --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def root(new_user):
+    return browser(new_user(is_staff=True, is_superuser=True))
+
+
+WHY = {"reason": "Lost phone", "_form_submitted": "True"}
+
+
+def revoke(staff, user, **form):
+    return staff.post(f"/admin/users/user/{user.pk}/revoke_this/", WHY | form)
+
+
+def test_a_disabled_users_tokens_and_sessions_end_at_once(root, new_user, client_of):
+    user = new_user(is_staff=True, is_superuser=True)
+    client, staff_session = client_of(user), browser(user)
+    assert client.get("/api/auth/me").status_code == 200
+    assert staff_session.get("/admin/").status_code == 200
+    root.post(f"/admin/users/user/{user.pk}/change/", {"email": user.email, "name": user.name})
+    assert client.get("/api/auth/me").status_code == 401
+    assert client.post("/api/accounts", {}).status_code == 401
+    assert staff_session.get("/admin/").status_code == 302
+
+
+def test_all_tokens_of_a_user_are_revoked_and_nobody_elses(root, new_user, client_of):
+    user, other = new_user(), new_user()
+    clients, others = [client_of(user) for _ in range(3)], client_of(other)
+    assert revoke(root, user).status_code == 302
+    for client in clients:
+        answer = client.get("/api/auth/me")
+        assert (answer.status_code, answer.json()["code"]) == (401, "token_revoked")
+    assert others.get("/api/auth/me").status_code == 200
+    assert client_of(User.objects.get(pk=user.pk)).get("/api/auth/me").status_code == 200
+
+
+def test_a_revoked_token_moves_no_money(root, new_user, new_account, client_of):
+    """A transfer looks its token up by itself, in the snapshot in which the money moves."""
+    payer, payee = new_account(new_user(), funds=5), new_account(new_user())
+    client = client_of(User.objects.get(pk=payer.user_id))
+    body = {"fromAccount": str(payer.pk), "toAccount": str(payee.pk), "amount": 1, "idempotencyKey": "k"}
+    assert client.post("/api/transactions", body).status_code == 201
+    revoke(root, payer.user)
+    before = dump()
+    for key in ("k", "l"):
+        answer = client.post("/api/transactions", body | {"idempotencyKey": key})
+        assert (answer.status_code, answer.json()["code"]) == (401, "token_revoked")
+    assert dump() == before
+
+
+def test_who_logs_in_again_in_the_same_second_is_let_in(root, new_user, client_of):
+    user = new_user(password="a-long-passphrase")
+    revoke(root, user)
+    answer = client_of().post("/api/auth/login", {"email": user.email, "password": "a-long-passphrase"})
+    token = answer.json()["token"]
+    assert client_of().get("/api/auth/me", headers={"Authorization": f"Bearer {token}"}).status_code == 200
+
+
+def test_a_revoked_token_may_still_log_out(root, new_user, client_of):
+    user = new_user()
+    client = client_of(user)
+    revoke(root, user)
+    assert client.post("/api/auth/logout").status_code == 200
+
+
+def test_staff_sessions_end_with_the_tokens_even_ones_own(root, new_user):
+    user = new_user(is_staff=True, is_superuser=True)
+    sessions = [browser(user), browser(user)]
+    assert "2, the last until" in root.get(f"/admin/users/user/{user.pk}/change/").content.decode()
+    revoke(root, user)
+    assert [session.get("/admin/").status_code for session in sessions] == [302, 302]
+    assert root.get("/admin/").status_code == 200
+    revoke(root, User.objects.get(pk=root.session["_auth_user_id"]))
+    assert root.get("/admin/").status_code == 302
+
+
+def test_a_session_key_is_on_no_page(root, new_user):
+    user = new_user(is_staff=True)
+    session = browser(user)
+    key = session.cookies["sessionid"].value
+    assert key not in root.get(f"/admin/users/user/{user.pk}/change/").content.decode()
+
+
+def test_a_new_password_ends_tokens_and_sessions(root, new_user, client_of):
+    user = new_user(is_staff=True)
+    client, session = client_of(user), browser(user)
+    passwords = {"usable_password": "true", "password1": "correct horse battery", "password2": "correct horse battery"}
+    assert root.post(f"/admin/users/user/{user.pk}/password/", passwords).status_code == 302
+    assert client.get("/api/auth/me").status_code == 401
+    assert session.get("/admin/").status_code == 302
+
+
+def test_who_sets_ones_own_password_stays_logged_in(new_user):
+    user = new_user(is_staff=True, is_superuser=True)
+    session = browser(user)
+    passwords = {"usable_password": "true", "password1": "correct horse battery", "password2": "correct horse battery"}
+    session.post(f"/admin/users/user/{user.pk}/password/", passwords)
+    assert session.get("/admin/").status_code == 200
+
+
+def test_revoking_is_logged_with_its_reason(root, new_user):
+    user = new_user()
+    revoke(root, user)
+    entry = AuditEntry.objects.get()
+    assert (entry.object_pk, entry.reason, entry.changes["tokens"]) == (
+        str(user.pk),
+        "Lost phone",
+        ["valid", "revoked"],
+    )
+
+
+def test_revoking_needs_a_reason_and_power_over_that_user(root, new_user, client_of):
+    clerk = browser(new_user(is_staff=True), "users.view_user", "users.change_user")
+    boss, customer = new_user(is_staff=True), new_user()
+    tokens = client_of(boss), client_of(customer)
+    assert revoke(clerk, boss).status_code == 403
+    assert revoke(root, boss, reason="").status_code == 200
+    assert revoke(browser(new_user(is_staff=True), "users.view_user"), customer).status_code == 403
+    assert [token.get("/api/auth/me").status_code for token in tokens] == [200, 200]
+    assert revoke(clerk, customer).status_code == 302
+    assert tokens[1].get("/api/auth/me").status_code == 401
+
+
+@pytest.mark.parametrize("key", ["xyz", "0" * 24, "%00"])
+def test_revoking_of_nobody_is_not_found(root, key):
+    assert root.post(f"/admin/users/user/{key}/revoke_this/", WHY).status_code == 404

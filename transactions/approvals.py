@@ -1,0 +1,275 @@
+"""Maker and checker: funds, and reversals above a limit, are asked for by one and decided by another (ADR 0010).
+
+A decision is one conditional update, and whoever's update counts posts it. The idempotency key of the posting is made
+of the request's id, so that however often it is tried, by however many, the money moves once.
+"""
+
+import logging
+from datetime import datetime, timedelta
+from decimal import Decimal
+from http import HTTPStatus
+
+from bson import Int64, ObjectId
+from django.conf import settings
+from django.utils import timezone
+from pymongo import ReturnDocument
+from pymongo.errors import DuplicateKeyError
+
+from accounts.models import Account
+from accounts.opening import AccountNotFound
+from ledger_project.errors import LedgerError
+from ledger_project.money import to_major, to_minor
+from ledger_project.mongo import Document, database, from_document
+from transactions import ledger, refusals
+from transactions.ledger import Outcome
+from transactions.models import ApprovalRequest, Transaction
+from transactions.posting import Command, Reversal, Transfer
+from users import audit
+from users.models import User
+
+logger = logging.getLogger(__name__)
+
+Status, Kind = ApprovalRequest.Status, ApprovalRequest.Kind
+# Far longer than a posting's deadline: while it lasts nobody else posts what was approved.
+LEASE_SECONDS = 60
+
+
+class NotAllowed(LedgerError):
+    """The user is no active member of staff with the permission for it."""
+
+    status = HTTPStatus.FORBIDDEN
+    code = "approval_not_allowed"
+    message = "Forbidden access, the permission for it is missing"
+
+
+class RequestNotFound(LedgerError):
+    """There is no approval request with this id."""
+
+    status = HTTPStatus.NOT_FOUND
+    code = "approval_request_not_found"
+    message = "Approval request not found"
+
+
+class OwnRequest(LedgerError):
+    """Whoever asked for it wants to decide it."""
+
+    status = HTTPStatus.FORBIDDEN
+    code = "own_request"
+    message = "Whoever asked for it cannot decide it: somebody else has to"
+
+
+class AlreadyDecided(LedgerError):
+    """Somebody else was first."""
+
+    status = HTTPStatus.CONFLICT
+    code = "already_decided"
+    message = "The request has already been decided"
+
+
+class ApprovalPending(LedgerError):
+    """Another request to reverse the same transaction waits for its decision."""
+
+    status = HTTPStatus.CONFLICT
+    code = "approval_pending"
+    message = "A request to reverse this transaction is waiting for its decision already"
+
+
+def needs_approval(original: Document) -> bool:
+    """Whether the reversal of `original` is one that a second member of staff has to approve."""
+    return to_major(original["amount_minor"], original["currency"]) > settings.REVERSAL_APPROVAL_ABOVE
+
+
+def request_funds(
+    *, staff: User, account_id: ObjectId, amount: Decimal, reason: str, request_id: ObjectId | None = None
+) -> ApprovalRequest:
+    """Ask for `amount` (major units) from the equity account to be moved to an account; nothing moves yet.
+
+    The form makes up `request_id`, so that sending it twice asks once. Raises NotAllowed, AccountNotFound,
+    AccountNotActive, SystemAccountNotFound, InvalidAmount, IdempotencyKeyReused.
+    """
+    _check(staff, "transactions.request_funds")
+    account = database()[Account._meta.db_table].find_one({"_id": account_id})
+    if account is None or account["kind"] == Account.Kind.EQUITY:
+        raise AccountNotFound
+    if account["status"] != Account.Status.ACTIVE:
+        raise refusals.AccountNotActive
+    wanted = {
+        "kind": Kind.FUNDS.value,
+        "account": account_id,
+        "original": None,
+        "amount_minor": Int64(to_minor(amount, account["currency"])),
+        "currency": account["currency"],
+        "initiator": _issuer(account["currency"]),
+        "reason": reason,
+    }
+    return _store(wanted, staff, request_id or ObjectId())
+
+
+def request_reversal(*, staff: User, original: Document, reason: str) -> ApprovalRequest:
+    """Ask for a transaction to be reversed; nothing moves yet. The same request again is the one that waits.
+
+    Raises NotAllowed, AlreadyReversed, ReversalIsFinal, ApprovalPending.
+    """
+    _check(staff, "transactions.reverse_transaction")
+    if original["kind"] == Transaction.Kind.REVERSAL:
+        raise refusals.ReversalIsFinal
+    if original["status"] == Transaction.Status.REVERSED:
+        raise refusals.AlreadyReversed
+    wanted = {
+        "kind": Kind.REVERSAL.value,
+        "account": None,
+        "original": original["_id"],
+        "amount_minor": Int64(original["amount_minor"]),
+        "currency": original["currency"],
+        "initiator": staff.pk,
+        "reason": reason,
+    }
+    return _store(wanted, staff, ObjectId())
+
+
+def approve(*, request_id: ObjectId, staff: User, reason: str) -> ApprovalRequest:
+    """Approve a request and post it; the request with what became of it.
+
+    Two at once: one update counts, the other raises AlreadyDecided. A process that dies before the posting leaves the
+    request APPROVED, and `carry_out_approved` posts it. Raises NotAllowed, RequestNotFound, OwnRequest, AlreadyDecided.
+    """
+    now = timezone.now()
+    return _carry_out(_decide(request_id, staff, reason, Status.APPROVED, leased_until=_lease(now)))
+
+
+def reject(*, request_id: ObjectId, staff: User, reason: str) -> ApprovalRequest:
+    """Turn a request down. Raises NotAllowed, RequestNotFound, OwnRequest, AlreadyDecided."""
+    return from_document(ApprovalRequest, _decide(request_id, staff, reason, Status.REJECTED))
+
+
+def carry_out_approved() -> int:
+    """Post what was approved and has no outcome, because a process died or the database failed; how many were tried."""
+    tried = 0
+    while request := _claim():
+        _carry_out(request)
+        tried += 1
+    return tried
+
+
+def _check(staff: User, permission: str) -> None:
+    if not (staff.is_staff and staff.has_perm(permission)):
+        raise NotAllowed
+
+
+def _issuer(currency: str) -> ObjectId:
+    """The system user whose equity account of this currency is the oldest. Raises SystemAccountNotFound."""
+    equity = {"kind": Account.Kind.EQUITY.value, "currency": currency}
+    # By the index that holds the few system accounts only; the planner would read the collection.
+    found = database()[Account._meta.db_table].find(equity).hint("one_system_account")
+    oldest = min(found, key=lambda account: account["_id"], default=None)
+    if oldest is None:
+        raise refusals.SystemAccountNotFound
+    return oldest["user"]
+
+
+def _store(wanted: Document, staff: User, request_id: ObjectId) -> ApprovalRequest:
+    """Store a request, or find the one that is there already. Raises ApprovalPending, IdempotencyKeyReused."""
+    asked = {"requested_by": staff.pk, **wanted}
+    undecided = {
+        "decision_reason": "",
+        "decided_by": None,
+        "decided_at": None,
+        "leased_until": None,
+        "transaction": None,
+        "outcome": "",
+        "settled_at": None,
+    }
+    document = {
+        "_id": request_id,
+        **asked,
+        "status": Status.PENDING.value,
+        "requested_at": timezone.now(),
+        **undecided,
+    }
+    try:
+        _rows().insert_one(document)
+    except DuplicateKeyError:
+        return from_document(ApprovalRequest, _stored_before(asked, request_id))
+    made = from_document(ApprovalRequest, document)
+    audit.record(made, {"status": (None, made.status)}, reason=made.reason)
+    return made
+
+
+def _stored_before(asked: Document, request_id: ObjectId) -> Document:
+    same_id = _rows().find_one({"_id": request_id})
+    open_ = {"original": asked["original"], "status": {"$in": [Status.PENDING.value, Status.APPROVED.value]}}
+    found = same_id or _rows().find_one({"kind": Kind.REVERSAL.value, **open_})
+    if found is not None and asked.items() <= found.items():
+        return found
+    raise refusals.IdempotencyKeyReused if same_id else ApprovalPending
+
+
+def _decide(
+    request_id: ObjectId, staff: User, reason: str, status: ApprovalRequest.Status, **also: datetime
+) -> Document:
+    """Take the decision, by one update that says all there is to say about whether it may be taken."""
+    _check(staff, "transactions.decide_approvalrequest")
+    decided = _rows().find_one_and_update(
+        {"_id": request_id, "status": Status.PENDING.value, "requested_by": {"$ne": staff.pk}},
+        {
+            "$set": {
+                "status": status.value,
+                "decided_by": staff.pk,
+                "decided_at": timezone.now(),
+                "decision_reason": reason,
+                **also,
+            }
+        },
+        return_document=ReturnDocument.AFTER,
+    )
+    if decided is not None:
+        subject = from_document(ApprovalRequest, decided)
+        audit.record(subject, {"status": (Status.PENDING.value, status.value)}, reason=reason)
+        return decided
+    present = _rows().find_one({"_id": request_id})
+    if present is None:
+        raise RequestNotFound
+    raise OwnRequest if present["requested_by"] == staff.pk else AlreadyDecided
+
+
+def _claim() -> Document | None:
+    """An approved request that nobody is posting, held from now on; None when there is none."""
+    now = timezone.now()
+    return _rows().find_one_and_update(
+        {"status": Status.APPROVED.value, "leased_until": {"$lte": now}},
+        {"$set": {"leased_until": _lease(now)}},
+        return_document=ReturnDocument.AFTER,
+    )
+
+
+def _lease(now: datetime) -> datetime:
+    return now + timedelta(seconds=LEASE_SECONDS)
+
+
+def _carry_out(request: Document) -> ApprovalRequest:
+    """Post what was approved, and note what became of it. A passing failure is left for `carry_out_approved`."""
+    (result,) = ledger.post_together([_command(request)])
+    settled: Document = {"settled_at": timezone.now()}
+    if isinstance(result, Outcome):
+        settled |= {"status": Status.POSTED.value, "transaction": result.document["_id"], "outcome": ""}
+    elif result.retryable:
+        logger.warning("approval request %s is not posted yet: %s", request["_id"], result.code)
+        return from_document(ApprovalRequest, request)
+    else:
+        settled |= {"status": Status.REFUSED.value, "outcome": result.message}
+    # What the ledger has posted outweighs a refusal that somebody else was given at the same time.
+    before = [Status.APPROVED.value, *([Status.REFUSED.value] if isinstance(result, Outcome) else [])]
+    _rows().update_one({"_id": request["_id"], "status": {"$in": before}}, {"$set": settled})
+    return ApprovalRequest.objects.get(pk=request["_id"])
+
+
+def _command(request: Document) -> Command:
+    key = f"approval:{request['_id']}"
+    if request["kind"] == Kind.REVERSAL:
+        return Reversal(request["initiator"], request["original"], request["reason"], key)
+    amount = to_major(request["amount_minor"], request["currency"])
+    return Transfer(request["initiator"], None, request["account"], amount, key)
+
+
+def _rows():
+    return database()[ApprovalRequest._meta.db_table]

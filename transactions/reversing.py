@@ -1,0 +1,37 @@
+"""Reversing a transaction: what staff may do about money that went wrong (ADR 0009)."""
+
+from ledger_project.mongo import database, from_document
+from transactions import approvals, ledger
+from transactions.ledger import Outcome
+from transactions.models import ApprovalRequest, Transaction
+from transactions.posting import Reversal
+from transactions.refusals import NotStaff, TransactionNotFound
+from users import audit
+from users.models import User
+
+
+def may_reverse(user: User) -> bool:
+    """Whether `user` is an active member of staff with the permission for it."""
+    return user.is_staff and user.has_perm("transactions.reverse_transaction")
+
+
+def reverse(*, staff: User, reversal: Reversal) -> Outcome | ApprovalRequest:
+    """Reverse a transaction in the name of `staff`, once; above REVERSAL_APPROVAL_ABOVE only ask for it (ADR 0010).
+
+    Raises NotStaff, ApprovalPending, and what `ledger.post` raises: TransactionNotFound, AlreadyReversed,
+    ReversalIsFinal, AccountNotActive, InsufficientFunds when the receiver no longer has the money, OutcomeUnknown,
+    NotPosted.
+    """
+    if not may_reverse(staff):
+        raise NotStaff
+    # Its amount never changes, so it may be read outside the transaction that reverses it.
+    original = database()[Transaction._meta.db_table].find_one({"_id": reversal.original})
+    if original is None:
+        raise TransactionNotFound
+    if approvals.needs_approval(original):
+        return approvals.request_reversal(staff=staff, original=original, reason=reversal.reason)
+    outcome = ledger.post(reversal)
+    if not outcome.replayed:
+        change = {"status": (original["status"], Transaction.Status.REVERSED.value)}
+        audit.record(from_document(Transaction, original), change, reason=reversal.reason)
+    return outcome

@@ -1,0 +1,98 @@
+"""The groups that `migrate` leaves behind, and what each of them can and cannot do."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group
+from django.core.management import call_command
+from django.test import Client
+
+from transactions import notices
+from transactions.approvals import request_funds
+from transactions.groups import ensure_groups
+from transactions.models import Transaction
+from users.models import Notification
+
+LISTS = {
+    "Support": {"account", "transaction", "entry", "user", "notification", "blacklistedtoken"},
+    "Operations": {"account", "transaction", "entry", "user", "notification", "blacklistedtoken", "approvalrequest"},
+    "Approver": {"account", "transaction", "entry", "user", "notification", "blacklistedtoken", "approvalrequest"},
+    "Auditor": {
+        *("account", "transaction", "entry", "user", "notification", "blacklistedtoken", "approvalrequest"),
+        *("auditentry", "group"),
+    },
+}
+ADDRESSES = {
+    "account": "accounts/account",
+    "transaction": "transactions/transaction",
+    "entry": "transactions/entry",
+    "approvalrequest": "transactions/approvalrequest",
+    "user": "users/user",
+    "notification": "users/notification",
+    "blacklistedtoken": "users/blacklistedtoken",
+    "auditentry": "users/auditentry",
+    "group": "auth/group",
+}
+
+
+@pytest.fixture
+def member(new_user) -> Any:
+    """The user and the browser of a member of staff who is in one group and has nothing else."""
+
+    def make(group: str) -> tuple[Any, Client]:
+        ensure_groups()
+        user = new_user(is_staff=True)
+        user.groups.add(Group.objects.get(name=group))
+        client = Client(raise_request_exception=False)
+        client.force_login(user)
+        return user, client
+
+    return make
+
+
+def test_they_are_there_after_migrate_and_a_second_one_changes_nothing():
+    call_command("migrate", verbosity=0)
+    assert sorted(Group.objects.values_list("name", flat=True)) == sorted(LISTS)
+    Group.objects.get(name="Support").permissions.clear()
+    call_command("migrate", verbosity=0)
+    assert not Group.objects.get(name="Support").permissions.exists()
+    assert Group.objects.count() == len(LISTS)
+
+
+@pytest.mark.parametrize("group", LISTS)
+def test_each_sees_its_lists_and_no_other(member, group: str):
+    _, client = member(group)
+    seen = {name for name, address in ADDRESSES.items() if client.get(f"/admin/{address}/").status_code == 200}
+    assert seen == LISTS[group]
+
+
+CAN = {
+    "freeze": {"Operations"},
+    "reverse": {"Operations"},
+    "request": {"Operations"},
+    "approve": {"Approver"},
+    "send again": {"Operations"},
+}
+
+
+@pytest.mark.parametrize("group", LISTS)
+def test_each_does_what_it_is_for_and_no_more(member, group: str, new_user, new_account):
+    user, client = member(group)
+    root = new_user(is_staff=True, is_superuser=True)
+    account = new_account(new_user(), funds=10)
+    asked = request_funds(staff=root, account_id=account.pk, amount=Decimal(1), reason="x")
+    notices.write_due(limit=10)
+    transaction = Transaction.objects.get(to_account=account)
+    notification = Notification.objects.get(user=account.user)
+    addresses = {
+        "freeze": f"accounts/account/{account.pk}/freeze_this/",
+        "reverse": f"transactions/transaction/{transaction.pk}/reverse_this/",
+        "request": "transactions/approvalrequest/request_funds/",
+        "approve": f"transactions/approvalrequest/{asked.pk}/approve_this/",
+        "send again": f"users/notification/{notification.pk}/send_this_again/",
+    }
+    allowed = {name for name, address in addresses.items() if client.get(f"/admin/{address}").status_code == 200}
+    assert allowed == {name for name, groups in CAN.items() if group in groups}
+    for address in (f"users/user/{user.pk}/change/", "users/user/add/", "auth/group/add/"):
+        assert client.post(f"/admin/{address}", {"is_superuser": "on", "name": "x"}).status_code == 403

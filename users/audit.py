@@ -1,0 +1,131 @@
+"""The audit log: what staff did, to what, what it was before and after, why, when, and from which address.
+
+Only staff's requests are logged: the middleware opens a context for the admin's, the views of staff for theirs. Outside
+one nothing is written, and the API's other requests do not notice.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from hashlib import sha256
+from ipaddress import ip_address
+from typing import Any, NoReturn
+
+from auditlog import get_logentry_model
+from auditlog.models import LogEntryManager
+from auditlog.signals import pre_log
+from django.conf import settings
+from django.contrib.contenttypes.models import ContentType
+from django.db import models
+from django.dispatch import receiver
+from django.http import HttpRequest, HttpResponse
+
+from ledger_project.request_log import current_request_id
+
+_request: ContextVar[HttpRequest | None] = ContextVar("audited_request", default=None)
+
+
+class AuditLogIsAppendOnly(TypeError):
+    """Something tried to change or delete what is in the audit log."""
+
+
+def _refuse(*args: Any, **kwargs: Any) -> NoReturn:
+    raise AuditLogIsAppendOnly("the audit log is append-only")
+
+
+class AuditQuerySet(models.QuerySet):
+    """A queryset that reads, and adds."""
+
+    update = delete = bulk_create = bulk_update = get_or_create = update_or_create = _refuse
+    aupdate = adelete = abulk_create = abulk_update = aget_or_create = aupdate_or_create = _refuse
+    _update = _raw_delete = _refuse
+
+
+class AuditManager(LogEntryManager.from_queryset(AuditQuerySet)):  # type: ignore[misc]
+    """Adds entries in the name of whoever is acting."""
+
+    def log_m2m_changes(self, *args: Any, **kwargs: Any) -> Any:
+        """As auditlog does, for staff's requests: it asks `only_staffs_requests` about everything but these."""
+        return super().log_m2m_changes(*args, **kwargs) if _request.get() else None
+
+    def create(self, **fields: Any) -> Any:
+        """Add an entry."""
+        return super().create(**_by_whom(), **fields)
+
+
+class AuditMiddleware:
+    """Opens the context for requests to the admin."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not request.path.startswith("/admin/"):
+            return self.get_response(request)
+        with audited(request):
+            return self.get_response(request)
+
+
+@contextmanager
+def audited(request: HttpRequest) -> Iterator[None]:
+    """Log what staff do inside, in the name of the user of `request` and with its address."""
+    token = _request.set(request)
+    try:
+        yield
+    finally:
+        _request.reset(token)
+
+
+def record(subject: models.Model, changes: dict[str, tuple[Any, Any]], *, reason: str = "") -> None:
+    """Log a change of `subject` that did not go through the ORM's save: each field's value before and after.
+
+    Outside a request of staff's nothing is logged.
+    """
+    if _request.get() is None:
+        return
+    entry = get_logentry_model()
+    told = {name: [str(before), str(after)] for name, (before, after) in changes.items()}
+    entry.objects.log_create(subject, action=entry.Action.UPDATE, changes=told, reason=reason)
+
+
+def record_of_many(model: type[models.Model], which: str, changes: dict[str, tuple[Any, Any]]) -> None:
+    """Log a change of many rows at once, which are called `which`."""
+    if _request.get() is None:
+        return
+    entry = get_logentry_model()
+    entry.objects.create(
+        content_type=ContentType.objects.get_for_model(model),
+        object_pk="",
+        object_repr=which,
+        action=entry.Action.UPDATE,
+        changes={name: [str(before), str(after)] for name, (before, after) in changes.items()},
+        cid=current_request_id(),
+    )
+
+
+@receiver(pre_log)
+def only_staffs_requests(sender: Any, **kwargs: Any) -> bool:
+    """What auditlog asks before it logs a save."""
+    return _request.get() is not None
+
+
+def masked(password: str) -> str:
+    """A hash that tells one password from another, and nothing about either."""
+    return f"…{sha256(password.encode()).hexdigest()[:8]}"
+
+
+def _by_whom() -> dict[str, Any]:
+    request = _request.get()
+    if request is None:
+        return {}
+    user = request.user if request.user.is_authenticated else None
+    return {"actor": user, "actor_email": user and user.get_username(), "remote_addr": _address(request)}
+
+
+def _address(request: HttpRequest) -> str | None:
+    """Where the request comes from. What stands before our own proxies' words in the header, anybody can write."""
+    hops = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
+    if 0 < settings.TRUSTED_PROXIES <= len(hops):
+        with suppress(ValueError):
+            return str(ip_address(hops[-settings.TRUSTED_PROXIES].strip()))
+    return request.META.get("REMOTE_ADDR") or None

@@ -1,0 +1,79 @@
+"""Staff's pages for the audit log: to look at."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import Q, QuerySet
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString, mark_safe
+from unfold.decorators import display
+
+from ledger_project.admin import ReadOnlyAdmin, link, moment
+from users.models import AuditEntry
+from users.staff import named_id
+
+admin.site.unregister(AuditEntry)
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ReadOnlyAdmin):
+    """What staff did. Nothing here can be changed or deleted."""
+
+    list_display = ("at", "who", "did", "what", "changed", "reason", "remote_addr")
+    list_filter = ("action",)
+    search_help_text = "Id of what was changed, or e-mail or id of who did it"
+    ordering = ("-pk",)
+    fields = (
+        ("at", "who"),
+        ("did", "remote_addr"),
+        ("what", "called"),
+        "changed",
+        "reason",
+        "cid",
+    )
+    at = moment("timestamp", "when")
+
+    def search(self, queryset: QuerySet[AuditEntry], term: str) -> QuerySet[AuditEntry]:
+        """What was done to it, or by it."""
+        key = named_id(term)
+        return queryset.filter(Q(object_pk=str(key)) | Q(actor=key)) if key else queryset.none()
+
+    @display(description="who")
+    def who(self, entry: AuditEntry) -> str:
+        """Their e-mail then."""
+        return entry.actor_email or "-"
+
+    @display(description="did", label={"create": "success", "update": "info", "delete": "danger"})
+    def did(self, entry: AuditEntry) -> str:
+        """Create, update or delete."""
+        return entry.get_action_display()
+
+    @display(description="what")
+    def what(self, entry: AuditEntry) -> SafeString | str:
+        """What was changed, with a link to it where it has a page."""
+        kind = ContentType.objects.get_for_id(entry.content_type_id)
+        model = kind.model_class()
+        if model in admin.site._registry and entry.object_pk:
+            return link(model, entry.object_pk, f"{kind.name} …{entry.object_pk[-8:]}")
+        return f"{kind.name}: {entry.object_repr}"
+
+    @display(description="called then")
+    def called(self, entry: AuditEntry) -> str:
+        """What it was called."""
+        return entry.object_repr
+
+    @display(description="before and after")
+    def changed(self, entry: AuditEntry) -> SafeString:
+        """Each field, before and after."""
+        rows = ((name, *_before_and_after(change)) for name, change in (entry.changes or {}).items())
+        return format_html_join(mark_safe("<br>"), "<b>{}</b>: {} → {}", rows)
+
+
+def _before_and_after(change: Any) -> tuple[str, str]:
+    """Of a change as auditlog stores it: a pair, or what was added to or taken from a relation."""
+    if isinstance(change, dict):
+        objects = ", ".join(change["objects"])
+        return ("-", objects) if change["operation"] == "add" else (objects, "-")
+    before, after = ("-" if value in ("None", "") else value for value in change)
+    return before, after
