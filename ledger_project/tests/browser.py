@@ -49,7 +49,11 @@ def site() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def _playwright() -> Iterator[Playwright]:
-    with sync_playwright() as playwright:
+    """From the first to the last test that needs it, its event loop runs in this thread, where Django would refuse to
+    ask the database.
+    """
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
         yield playwright
 
 
@@ -67,14 +71,12 @@ def chromium(request: pytest.FixtureRequest) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(chromium: Browser, site: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
+def page(chromium: Browser, site: str) -> Iterator[Page]:
     """A page of a fresh visitor at 1440 pixels: `page.goto("/console/")`.
 
     The test fails at its end when the page asked anybody but us, met an answer of 500 or above, or left an error in the
     console. `page.expected` takes parts of errors that the test means to cause.
     """
-    # Playwright runs an event loop in this thread, where Django would refuse to ask the database.
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
     context = chromium.new_context(base_url=site, viewport=DESKTOP)  # type: ignore[arg-type]
     context.set_default_timeout(30_000)
     page = context.new_page()
