@@ -38,13 +38,18 @@ app.conf.update(
     worker_redirect_stdouts=False,
     worker_max_tasks_per_child=10_000,
     timezone="UTC",
-    beat_scheduler="celery.beat:Scheduler",  # the one entry needs no file that remembers when it ran last
+    beat_scheduler="celery.beat:Scheduler",  # entries so frequent need no file that remembers when they ran last
     beat_schedule={
         "sweep": {
             "task": "transactions.tasks.tell_parties",
             "schedule": settings.NOTIFICATION_SWEEP_SECONDS,
             "options": {"expires": settings.NOTIFICATION_SWEEP_SECONDS},
-        }
+        },
+        "roll-up": {
+            "task": "office.tasks.roll_up",
+            "schedule": settings.ROLL_UP_SECONDS,
+            "options": {"expires": settings.ROLL_UP_SECONDS},
+        },
     },
 )
 app.set_default()  # for the threads that did not import this module, too

@@ -31,6 +31,7 @@ INSTALLED_APPS = [
     "ledger_project.contrib_apps.MongoAdminConfig",
     "ledger_project.contrib_apps.MongoAuthConfig",
     "ledger_project.contrib_apps.MongoContentTypesConfig",
+    "django.contrib.humanize",
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django_mongodb_backend",
@@ -41,6 +42,7 @@ INSTALLED_APPS = [
     "users",
     "accounts",
     "transactions",
+    "office",
 ]
 
 MIDDLEWARE = [
@@ -165,6 +167,12 @@ POSTING_DEADLINE_SECONDS = env.float("POSTING_DEADLINE_SECONDS", default=10.0)
 COMMIT_TURN_FILE: Path | None = Path(env.str("COMMIT_TURN_FILE", default=str(DATA_DIR / "commit-turn")))
 
 
+# What the back office shows is rolled up this often. Transactions are counted once they are older than the lag: it must
+# be longer than MongoDB's transactionLifetimeLimitSeconds (60) and what the clocks of the web hosts may differ by.
+ROLL_UP_SECONDS = env.float("ROLL_UP_SECONDS", default=15.0)
+ROLL_UP_LAG_SECONDS = env.float("ROLL_UP_LAG_SECONDS", default=120.0)
+METERS_FLUSH_SECONDS: float | None = env.float("METERS_FLUSH_SECONDS", default=10.0)
+
 # --- Redis, Celery -----------------------------------------------------------------------------------------------
 
 
@@ -282,8 +290,10 @@ UNFOLD = {
     "SITE_SYMBOL": "account_balance",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "/static/favicon.svg"}],
     "SITE_URL": "/",
+    "DASHBOARD_CALLBACK": "office.index.dashboard_callback",
     "SIDEBAR": {
         "navigation": [
+            {"items": [{"title": "Dashboard", "icon": "monitoring", "link": reverse_lazy("admin:index")}]},
             {
                 "title": "Ledger",
                 "items": [

@@ -372,7 +372,7 @@ def test_a_task_ends_before_its_row_or_its_message_may_go_to_another_worker():
 
 
 def test_beat_sweeps_and_its_sweep_is_a_task_that_exists():
-    (entry,) = app.conf.beat_schedule.values()
+    entry = app.conf.beat_schedule["sweep"]
 
     assert entry["schedule"] == configured.NOTIFICATION_SWEEP_SECONDS
     assert entry["task"] in app.tasks
