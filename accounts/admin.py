@@ -35,6 +35,19 @@ def _dialog(title: str, description: str) -> dict[str, str]:
 class AccountAdmin(ReadOnlyAdmin):
     """Accounts of customers and of the system."""
 
+    export_columns: ClassVar[tuple[str, ...]] = (
+        "pk",
+        "user_id",
+        "name",
+        "kind",
+        "status",
+        "currency",
+        "balance",
+        "sequence",
+        "chain_head",
+        "created_at",
+        "updated_at",
+    )
     list_display = ("id", "owner", "name", "kind", "state", "held", "created")
     list_filter = ("status", "kind")
     list_related = page_related = ("user",)

@@ -1,7 +1,7 @@
 """Staff's lists behind the dashboard: hours of movements, hours of the engine, verifications."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import Model, QuerySet
@@ -13,7 +13,6 @@ from unfold.decorators import display
 from ledger_project.admin import ReadOnlyAdmin, moment, money
 from office.figures import percentile
 from office.models import EngineHour, HourlyMovement, Verification
-from users.admin import acting
 
 
 class _Figures(ReadOnlyAdmin):
@@ -21,17 +20,28 @@ class _Figures(ReadOnlyAdmin):
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Whoever may see transactions."""
-        return acting(request).has_perm("transactions.view_transaction")
+        return request.user.has_perm("transactions.view_transaction")
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         """The same."""
         return self.has_view_permission(request)
+
+    def has_export_permission(self, request: HttpRequest) -> bool:
+        """Whoever may take transactions out."""
+        return self.has_view_permission(request) and request.user.has_perm("transactions.export_transaction")
 
 
 @admin.register(HourlyMovement)
 class HourlyMovementAdmin(_Figures):
     """What moved, hour by hour."""
 
+    export_columns: ClassVar[tuple[str, ...]] = (
+        "hour",
+        "currency",
+        "kind",
+        "transactions",
+        "volume",
+    )
     list_display = ("hour", "currency", "kind", "transactions", "moved")
     list_filter = ("kind",)
     search_help_text = "A currency"
@@ -51,6 +61,15 @@ class HourlyMovementAdmin(_Figures):
 class EngineHourAdmin(_Figures):
     """How the engine fared, hour by hour."""
 
+    export_columns: ClassVar[tuple[str, ...]] = (
+        "hour",
+        "calls",
+        "transfers",
+        "groups",
+        "refusals",
+        "milliseconds",
+        "sizes",
+    )
     list_display = ("hour", "calls", "transfers", "groups", "median", "slow", "refused")
     search_help_text = "An hour: 2026-11-22T09"
     fields = (("hour", "calls"), ("transfers", "groups"), ("median", "slow"), "reasons", "group_sizes")
@@ -89,6 +108,16 @@ class EngineHourAdmin(_Figures):
 class VerificationAdmin(_Figures):
     """How verifications of the whole ledger ended."""
 
+    export_columns: ClassVar[tuple[str, ...]] = (
+        "pk",
+        "began_at",
+        "seconds",
+        "whole",
+        "accounts",
+        "transactions",
+        "entries",
+        "counts",
+    )
     list_display = ("began", "result", "accounts", "transactions", "entries", "took")
     search_help_text = "Id of a verification"
     fields = (("began", "took"), ("result", "accounts"), ("transactions", "entries"), "found")

@@ -1,5 +1,7 @@
 """Staff's pages for transactions and entries: to look at. Corrections are new transactions, posted by the ledger."""
 
+from typing import ClassVar
+
 from bson import ObjectId
 from django.contrib import admin
 from django.db.models import Q, QuerySet
@@ -135,6 +137,18 @@ class BothEntries(_EntriesInline):
 class TransactionAdmin(_Shown, ReadOnlyAdmin):
     """Movements of money."""
 
+    export_columns: ClassVar[tuple[str, ...]] = (
+        "pk",
+        "created_at",
+        "kind",
+        "status",
+        "from_account_id",
+        "to_account_id",
+        "amount",
+        "currency",
+        "initiator_id",
+        "idempotency_key",
+    )
     list_display = ("created", "kind", "moved", "payer", "payee", "by", "state")
     list_filter = ("status", "kind")
     list_related = ("initiator",)
@@ -197,6 +211,19 @@ class TransactionAdmin(_Shown, ReadOnlyAdmin):
 class EntryAdmin(_EntryColumns, ReadOnlyAdmin):
     """Both sides of every transaction, each with the balance that it left."""
 
+    export_columns: ClassVar[tuple[str, ...]] = (
+        "pk",
+        "created_at",
+        "account_id",
+        "sequence",
+        "direction",
+        "amount",
+        "currency",
+        "balance_after",
+        "counter_account_id",
+        "transaction_id",
+        "hash",
+    )
     list_display = ("created", "on", "sequence", "side", "moved", "left", "part_of")
     list_filter = ("direction",)
     page_related = ("account", "counter_account", "transaction")

@@ -77,6 +77,17 @@ class UserAdmin(LedgerModelAdmin, DjangoUserAdmin):
     form = EditUserForm
     add_form = NewUserForm
     change_password_form = AdminPasswordChangeForm
+    export_columns: ClassVar[tuple[str, ...]] = (
+        "pk",
+        "email",
+        "name",
+        "is_active",
+        "is_staff",
+        "is_superuser",
+        "is_system",
+        "created_at",
+        "last_login",
+    )
     list_display = ("email", "name", "is_active", "is_staff", "is_system", "created")
     list_filter = ("is_active", "is_staff", "is_superuser", "is_system")
     search_help_text = "E-mail or user id"
@@ -147,6 +158,17 @@ class GroupAdmin(LedgerModelAdmin, DjangoGroupAdmin):
 class NotificationAdmin(ReadOnlyAdmin):
     """The outbox: what was sent, what waits, what could not be delivered, and the text of each."""
 
+    export_columns: ClassVar[tuple[str, ...]] = (
+        "pk",
+        "created_at",
+        "user_id",
+        "kind",
+        "status",
+        "attempts",
+        "due_at",
+        "sent_at",
+        "last_error",
+    )
     list_display = ("created", "kind", "recipient", "state", "attempts", "due", "last_error")
     list_filter = ("status", "kind")
     list_related = page_related = ("user",)
@@ -212,6 +234,12 @@ class NotificationAdmin(ReadOnlyAdmin):
 class BlacklistedTokenAdmin(ReadOnlyAdmin):
     """Tokens that were logged out, until they expire."""
 
+    export_columns: ClassVar[tuple[str, ...]] = (
+        "pk",
+        "user_id",
+        "created_at",
+        "expires_at",
+    )
     list_display = ("jti", "owner", "created", "expires")
     list_related = page_related = ("user",)
     ordering = ("-expires_at",)  # its ids are random; this has an index, and is the order of log-in
