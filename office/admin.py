@@ -20,7 +20,7 @@ class _Figures(ReadOnlyAdmin):
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Whoever may see transactions."""
-        return request.user.has_perm("transactions.view_transaction")
+        return request.user.has_perm("transactions.view_transaction")  # type: ignore[union-attr]
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         """The same."""
@@ -28,7 +28,8 @@ class _Figures(ReadOnlyAdmin):
 
     def has_export_permission(self, request: HttpRequest) -> bool:
         """Whoever may take transactions out."""
-        return self.has_view_permission(request) and request.user.has_perm("transactions.export_transaction")
+        may_export = request.user.has_perm("transactions.export_transaction")  # type: ignore[union-attr]
+        return may_export and self.has_view_permission(request)
 
 
 @admin.register(HourlyMovement)

@@ -82,6 +82,7 @@ class Meters:
         self._asked.set()
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
+                atexit.register(self.flush)
                 self._thread = threading.Thread(target=self._run, name="meters", daemon=True)
                 self._thread.start()
 
@@ -100,4 +101,3 @@ def _bound(value: float, bounds: tuple[int, ...]) -> int:
 
 meters = Meters()
 os.register_at_fork(after_in_child=meters.begin_anew)
-atexit.register(meters.flush)

@@ -4,9 +4,11 @@ The browser is the system's Chromium (CHROMIUM names another). Where there is no
 skipped, unless BROWSER_TESTS=required, as in CI.
 """
 
+import asyncio
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Thread
 from typing import Any
 from wsgiref.simple_server import WSGIServer
@@ -47,14 +49,36 @@ def site() -> Iterator[str]:
     server.server_close()
 
 
-@pytest.fixture(scope="session")
-def _playwright() -> Iterator[Playwright]:
-    """From the first to the last test that needs it, its event loop runs in this thread, where Django would refuse to
-    ask the database.
+class _Driver:
+    """Playwright, whose event loop is seen in this thread only while a page is open.
+
+    It runs for as long as the worker. In its sight Django asks no database, and nobody else can run a loop.
     """
-    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-        yield playwright
+
+    def __init__(self, playwright: Playwright) -> None:
+        self.chromium = playwright.chromium
+        self._loop = asyncio.events._get_running_loop()
+        asyncio.events._set_running_loop(None)
+
+    @contextmanager
+    def in_sight(self) -> Iterator[None]:
+        """Around whatever speaks with the browser."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+            asyncio.events._set_running_loop(self._loop)
+            try:
+                yield
+            finally:
+                asyncio.events._set_running_loop(None)
+
+
+@pytest.fixture(scope="session")
+def _driver() -> Iterator[_Driver]:
+    manager = sync_playwright()
+    driver = _Driver(manager.start())
+    yield driver
+    with driver.in_sight():
+        manager.__exit__()
 
 
 @pytest.fixture(scope="session")
@@ -64,19 +88,26 @@ def chromium(request: pytest.FixtureRequest) -> Iterator[Browser]:
     if executable is None:
         tell = pytest.fail if os.environ.get("BROWSER_TESTS") == "required" else pytest.skip
         tell("no Chromium here: `apt-get install chromium`, or CHROMIUM=/path/to/it, runs the tests in a browser")
-    playwright: Playwright = request.getfixturevalue("_playwright")
-    browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+    driver: _Driver = request.getfixturevalue("_driver")
+    with driver.in_sight():
+        browser = driver.chromium.launch(executable_path=executable, args=["--no-sandbox"])
     yield browser
-    browser.close()
+    with driver.in_sight():
+        browser.close()
 
 
 @pytest.fixture
-def page(chromium: Browser, site: str) -> Iterator[Page]:
+def page(chromium: Browser, site: str, _driver: _Driver) -> Iterator[Page]:
     """A page of a fresh visitor at 1440 pixels: `page.goto("/console/")`.
 
     The test fails at its end when the page asked anybody but us, met an answer of 500 or above, or left an error in the
     console. `page.expected` takes parts of errors that the test means to cause.
     """
+    with _driver.in_sight():
+        yield from _page(chromium, site)
+
+
+def _page(chromium: Browser, site: str) -> Iterator[Page]:
     context = chromium.new_context(base_url=site, viewport=DESKTOP)  # type: ignore[arg-type]
     context.set_default_timeout(30_000)
     page = context.new_page()
