@@ -110,7 +110,10 @@ class LedgerModelAdmin(ModelAdmin):
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
         """The filters on the page, no other question about a field: it could be a regular expression."""
-        return lookup in {f"{name}__exact" for name in self.list_filter}
+        return lookup in {
+            f"{filtered}__exact" if isinstance(filtered, str) else filtered.parameter_name
+            for filtered in self.list_filter
+        }
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """The one list of this admin."""

@@ -8,6 +8,8 @@ def create(apps, schema_editor) -> None:
     # All that is asked of the counts by status: they never read a document.
     database.accounts.create_index([("kind", 1), ("status", 1), ("currency", 1)], name="heads")
     database.users.create_index([("is_active", 1), ("is_staff", 1), ("is_system", 1)], name="heads")
+    # Staff search by the beginning of a name, in whatever case.
+    database.users.create_index("name", name="by_name", collation={"locale": "en", "strength": 2})
     # The filters of the list of accounts, each in the order of the list.
     for name in ("status", "currency", "kind"):
         database.accounts.create_index([(name, 1), ("_id", 1)], name=f"by_{name}")
