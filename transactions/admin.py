@@ -8,6 +8,7 @@ from django.db.models import Q, QuerySet
 from django.forms import BaseInlineFormSet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
 from unfold.decorators import display
@@ -18,6 +19,7 @@ from ledger_project.admin import ReadOnlyAdmin, attach, breakable, link, moment,
 from transactions import history
 from transactions.models import Entry, Transaction
 from users.admin import UserAdmin, named_id
+from users.models import Notification
 
 LATEST = 20
 
@@ -153,7 +155,7 @@ class TransactionAdmin(_Shown, ReadOnlyAdmin):
     list_filter = ("status", "kind")
     list_related = ("initiator",)
     page_related = ("initiator", "from_account", "to_account")
-    search_help_text = "Id, e-mail or idempotency key"
+    search_help_text = "Id of a transaction, an account or a user, e-mail, or idempotency key"
     inlines = (BothEntries,)
     fields = (
         ("moved", "state"),
@@ -162,6 +164,7 @@ class TransactionAdmin(_Shown, ReadOnlyAdmin):
         ("created", "updated"),
         "key",
         "asked",
+        "told",
     )
     updated = moment("updated_at", "updated")
 
@@ -195,6 +198,17 @@ class TransactionAdmin(_Shown, ReadOnlyAdmin):
     def asked(self, transaction: Transaction) -> SafeString:
         """What the request with that key asked for, as a hash."""
         return breakable(transaction.fingerprint)
+
+    @display(description="notifications")
+    def told(self, transaction: Transaction) -> SafeString | str:
+        """Who was told of it, and whether the message has left."""
+        notices = history.notices(transaction)
+        attach(notices, ("user",))
+        rows = (
+            (link(Notification, notice.pk, notice.get_kind_display()), notice.user, notice.get_status_display().lower())
+            for notice in notices
+        )
+        return format_html_join("", "<p>{} to {}, {}</p>", rows) or "-"
 
     @display(description="initiator")
     def by(self, transaction: Transaction) -> SafeString:

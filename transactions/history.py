@@ -9,9 +9,12 @@ from accounts.models import Account
 from ledger_project.money import currencies_by_decimals, minor_range
 from ledger_project.mongo import Document, database, from_document
 from transactions.models import Entry, Transaction
+from users.models import Notification
 
 # A transaction's id is made within this time after its created_at (a posting's deadline is far shorter).
 ID_SLACK_SECONDS = 60
+# Its notices are made in the same attempt at committing it.
+NOTICE_SECONDS = 15
 
 
 def transactions(
@@ -73,6 +76,23 @@ def entries(*, account: ObjectId, limit: int, before: int | None = None) -> list
         conditions["sequence"] = {"$lt": before}
     found = _rows(Entry).find(conditions).sort("sequence", -1).limit(limit)
     return [from_document(Entry, document) for document in found]
+
+
+def notices(transaction: Transaction) -> list[Notification]:
+    """The outbox rows that tell of `transaction`; those that were sent long ago are deleted.
+
+    No index leads from one to the other, for every posting would pay for it. But the process that made the
+    transaction's id made those of the rows with it, within its deadline: they share the bytes that name the process.
+    """
+    process = transaction.pk.binary[4:9]
+    second = int(transaction.pk.generation_time.timestamp())
+    ranges = [
+        {"_id": {"$gte": ObjectId(prefix + bytes(3)), "$lte": ObjectId(prefix + b"\xff" * 3)}}
+        for prefix in ((second + later).to_bytes(4, "big") + process for later in range(NOTICE_SECONDS))
+    ]
+    told = {"$or": ranges, "payload.transaction": str(transaction.pk)}
+    found = database()[Notification._meta.db_table].find(told).sort("_id", 1)
+    return [from_document(Notification, document) for document in found]
 
 
 def _first_id(timestamp: float) -> ObjectId:
