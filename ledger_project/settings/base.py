@@ -39,6 +39,9 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "import_export",
+    "ledger_project.contrib_apps.MongoTotpConfig",
+    "ledger_project.contrib_apps.MongoStaticConfig",
+    "ledger_project.contrib_apps.MongoAxesConfig",
     "ledger_project",
     "users",
     "accounts",
@@ -55,6 +58,7 @@ MIDDLEWARE = [
     "ledger_project.middleware.CsrfViewMiddleware",
     "ledger_project.middleware.AuthenticationMiddleware",
     "ledger_project.middleware.MessageMiddleware",
+    "office.second_factor.SecondFactorMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
@@ -85,6 +89,9 @@ MIGRATION_MODULES = {
     "admin": "ledger_project.migrations.admin",
     "auth": "ledger_project.migrations.auth",
     "contenttypes": "ledger_project.migrations.contenttypes",
+    "otp_totp": "ledger_project.migrations.otp_totp",
+    "otp_static": "ledger_project.migrations.otp_static",
+    "axes": None,  # it counts in the cache
 }
 
 
@@ -122,6 +129,19 @@ SESSION_ENGINE = "users.sessions"  # staff only; the API never opens a session
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.BCryptSHA256PasswordHasher"]
+# The first refuses whoever guessed too often at the door of the admin, and lets nobody in; the API's is its own.
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesBackend", "django.contrib.auth.backends.ModelBackend"]
+AXES_HANDLER = "office.lockout.LockoutHandler"
+AXES_FAILURE_LIMIT = env.int("LOGIN_FAILURE_LIMIT", default=5)
+AXES_COOLOFF_TIME = timedelta(seconds=env.int("LOGIN_LOCKOUT_SECONDS", default=900))
+# Together: one's colleague far away is not locked out by whoever guesses one's password here.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_USERNAME_CALLABLE = "office.lockout.username_of"
+AXES_RESET_ON_SUCCESS = True
+AXES_VERBOSE = False
+# Staff must have a second factor; without it they may.
+SECOND_FACTOR_REQUIRED = env.bool("SECOND_FACTOR_REQUIRED", default=False)
+OTP_TOTP_ISSUER = env.str("SITE_NAME", default="Backend Ledger")
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
@@ -230,7 +250,10 @@ def logging_config(formatter: str) -> dict:
     }
 
 
-SILENCED_SYSTEM_CHECKS = ["security.W003"]  # it knows the CSRF middleware by its name, and ours is a subclass
+SILENCED_SYSTEM_CHECKS = [
+    "security.W003",  # it knows the CSRF middleware by its name, and ours is a subclass
+    "axes.W002",  # its middleware: the form of the log-in says who is locked out
+]
 
 # --- The OpenAPI document ----------------------------------------------------------------------------------------
 
@@ -291,6 +314,8 @@ UNFOLD = {
     "SITE_SYMBOL": "account_balance",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "/static/favicon.svg"}],
     "SITE_URL": "/",
+    "LOGIN": {"form": "office.lockout.LoginForm"},
+    "ACCOUNT": {"navigation": [{"title": "Two-factor log-in", "link": reverse_lazy("second-factor-manage")}]},
     "DASHBOARD_CALLBACK": "office.index.dashboard_callback",
     "SIDEBAR": {
         "navigation": [
