@@ -15,7 +15,7 @@ from ledger_project.mongo import Document, database
 from office import rollups
 from office.figures import DAYS, Period, added, change, percentile
 from office.models import EngineHour, HourlyMovement, Verification
-from transactions.models import Transaction
+from transactions.models import NoticesDue, Transaction
 from users.models import Notification
 
 QUEUE_SHOWN = 10_000  # rows of the outbox are counted up to here
@@ -48,8 +48,12 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """The outbox: how many rows wait and failed (`QUEUE_SHOWN` stands for as many or more), and since when."""
+    """The outbox: how many rows wait and failed (`QUEUE_SHOWN` stands for as many or more), and since when.
 
+    `untold` are the groups of transactions of which a worker has yet to write the rows.
+    """
+
+    untold: int
     waiting: int
     failed: int
     oldest: datetime | None
@@ -137,7 +141,7 @@ def users() -> dict[str, int]:
 
 
 def queue() -> Queue:
-    """The outbox now, through its two small indexes, and no further than QUEUE_SHOWN rows."""
+    """The outbox now, through two small indexes, and no further than QUEUE_SHOWN rows; and what is to go into it."""
     rows = database()[Notification._meta.db_table]
     pending: list[Document] = [
         {"$match": {"status": Notification.Status.PENDING.value}},
@@ -146,7 +150,11 @@ def queue() -> Queue:
     ]
     waiting: Document = next(iter(rows.aggregate(pending, hint="due")), {"waiting": 0, "oldest": None})
     failed = rows.count_documents({"status": Notification.Status.FAILED.value}, limit=QUEUE_SHOWN, hint="failed")
-    return Queue(waiting["waiting"], failed, waiting["oldest"])
+    due = database()[NoticesDue._meta.db_table]
+    untold = due.count_documents({}, limit=QUEUE_SHOWN, hint="_id_")
+    first = due.find_one({}, sort=[("_id", 1)]) or {"created_at": None}
+    oldest = min(filter(None, (waiting["oldest"], first["created_at"])), default=None)
+    return Queue(untold, waiting["waiting"], failed, oldest)
 
 
 def engine(period: Period) -> Engine:

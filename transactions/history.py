@@ -13,8 +13,6 @@ from users.models import Notification
 
 # A transaction's id is made within this time after its created_at (a posting's deadline is far shorter).
 ID_SLACK_SECONDS = 60
-# Its notices are made in the same attempt at committing it.
-NOTICE_SECONDS = 15
 
 
 def transactions(
@@ -79,20 +77,13 @@ def entries(*, account: ObjectId, limit: int, before: int | None = None) -> list
 
 
 def notices(transaction: Transaction) -> list[Notification]:
-    """The outbox rows that tell of `transaction`; those that were sent long ago are deleted.
+    """The outbox rows that tell of `transaction`: each has the id of the entry that it tells of.
 
-    No index leads from one to the other, for every posting would pay for it. But the process that made the
-    transaction's id made those of the rows with it, within its deadline: they share the bytes that name the process.
+    There are none before a worker has written them, nor long after they were sent.
     """
-    process = transaction.pk.binary[4:9]
-    second = int(transaction.pk.generation_time.timestamp())
-    ranges = [
-        {"_id": {"$gte": ObjectId(prefix + bytes(3)), "$lte": ObjectId(prefix + b"\xff" * 3)}}
-        for prefix in ((second + later).to_bytes(4, "big") + process for later in range(NOTICE_SECONDS))
-    ]
-    told = {"$or": ranges, "payload.transaction": str(transaction.pk)}
-    found = database()[Notification._meta.db_table].find(told).sort("_id", 1)
-    return [from_document(Notification, document) for document in found]
+    ids = (transaction.debit_entry, transaction.credit_entry)
+    found = Notification.objects.in_bulk(ids)
+    return [found[key] for key in ids if key in found]
 
 
 def _first_id(timestamp: float) -> ObjectId:

@@ -15,7 +15,7 @@ from ledger_project.mongo import database
 from ledger_project.tests.profiler import profiled
 from office import rollups
 from office.tests.entering import enter
-from transactions import ledger
+from transactions import ledger, notices
 from transactions.meters import meters
 from transactions.posting import Transfer
 from transactions.refusals import InsufficientFunds
@@ -41,6 +41,7 @@ def busy(new_user, new_account):
     with pytest.raises(InsufficientFunds):
         ledger.post(Transfer(payer.user_id, payer.pk, payee.pk, Decimal(5000), uuid4().hex))
     set_status(account_id=new_account(payee.user).pk, status=Account.Status.FROZEN)
+    notices.write_due(limit=100)
     Notification.objects.filter(user=payee.user).update(status=Notification.Status.FAILED)
     verify()
     meters.flush()
@@ -168,3 +169,11 @@ def test_no_large_collection_is_touched(boss, busy):
     outbox = [command for command in commands if command["ns"].endswith(".notifications")]
     assert outbox
     assert all(command["docsExamined"] <= waiting for command in outbox)
+
+
+def test_what_a_worker_has_yet_to_write_is_in_the_queue(page, boss, new_user, new_account):
+    new_account(new_user(), funds=5)
+    enter(page, boss)
+    page.goto("/admin/")
+
+    expect(tile(page, "E-mail queue")).to_contain_text(re.compile(r"Waiting\s*0.*Groups to be told of\s*1", re.DOTALL))

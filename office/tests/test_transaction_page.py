@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from office.tests.entering import enter
-from transactions import ledger
+from transactions import ledger, notices
 from transactions.posting import Transfer
 from users.models import Notification
 from users.tests.browsing import browser, cheap, ids
@@ -27,7 +27,9 @@ def parties(new_user, new_account):
 
 def pay(parties, key="lunch"):
     payer, payee = parties
-    return ledger.post(Transfer(payer.user_id, payer.pk, payee.pk, Decimal("12.50"), key)).transaction
+    transaction = ledger.post(Transfer(payer.user_id, payer.pk, payee.pk, Decimal("12.50"), key)).transaction
+    notices.write_due(limit=100)
+    return transaction
 
 
 def test_all_about_it_is_on_the_page(page, boss, parties):
