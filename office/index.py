@@ -31,7 +31,8 @@ def dashboard_callback(request: HttpRequest, context: dict[str, Any]) -> dict[st
         "lists": {name.split(".")[1]: _list(name) for name, may in sees.items() if may},
     }
     if sees["transactions.transaction"]:
-        context |= _movements(period, currency) | {"engine": dashboard.engine(period)}
+        engine = dashboard.engine(period)
+        context |= _movements(period, currency, engine.refusals) | {"engine": engine}
         context |= {"verification": dashboard.last_verification(), "verifications": _list("office.verification")}
         context |= {"hours": _list("office.enginehour"), "chart_list": _list("office.hourlymovement")}
     if sees["accounts.account"]:
@@ -43,13 +44,12 @@ def dashboard_callback(request: HttpRequest, context: dict[str, Any]) -> dict[st
     return context
 
 
-def _movements(period: Period, currency: str) -> dict[str, Any]:
+def _movements(period: Period, currency: str, refused: list[tuple[str, int]]) -> dict[str, Any]:
     """The figures in the first row, and both charts."""
     moved = dashboard.moved(period, currency)
     changes = dashboard.compared(period, currency, moved)
     circulating = dashboard.in_circulation(currency)
     transactions = "transactions.transaction"
-    refused = dashboard.engine(period).refusals
     return {
         "figures": [
             _figure("Transfers", moved.count, _list(transactions), changes["count"], "swap_horiz"),

@@ -12,6 +12,7 @@ from transactions import ledger
 from transactions.meters import Meters, meters
 from transactions.posting import Transfer
 from transactions.refusals import InsufficientFunds
+from users.tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -81,3 +82,12 @@ def test_values_past_the_last_bound_are_counted_under_it():
 
     hour = EngineHour.objects.get()
     assert (hour.sizes, hour.milliseconds) == ({"1000": 1}, {"60000": 1})
+
+
+def test_a_thread_of_its_own_writes_them_down(settings):
+    settings.METERS_FLUSH_SECONDS = 0.05
+    counts = Meters()
+    counts.answered([], seconds=0.001)
+    wait_until(EngineHour.objects.exists)
+    counts.answered([], seconds=0.001)
+    wait_until(lambda: EngineHour.objects.get().calls == 2)
