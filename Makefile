@@ -6,7 +6,7 @@ BENCH ?=
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench lint format check schema requirements clean
+.PHONY: help run test bench lint format check screenshots schema requirements clean
 
 help: ## say what there is
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,6 +41,9 @@ format: .venv/installed ## let ruff mend what it can
 
 check: lint ## what CI runs: lint, and every test with the long forms
 	@$(MAKE) --no-print-directory test MARK=
+
+screenshots: .venv/installed ## take the README's pictures anew, on servers of its own, with the system's Chromium
+	.venv/bin/python -m office.screenshots
 
 schema: .venv/installed ## write docs/openapi.yaml anew
 	DJANGO_SETTINGS_MODULE=ledger_project.settings.test .venv/bin/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml

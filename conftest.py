@@ -14,6 +14,8 @@ import pytest
 
 from ledger_project.embedded import Mongo, Redis
 
+pytest_plugins = ["ledger_project.tests.browser"]
+
 _servers = ExitStack()
 
 

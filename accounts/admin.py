@@ -5,7 +5,7 @@ from typing import ClassVar, NamedTuple
 
 from bson import ObjectId
 from django.contrib import admin, messages
-from django.contrib.admin.options import InlineModelAdmin
+from django.contrib.admin.options import InlineModelAdmin, ModelAdmin
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
@@ -18,11 +18,11 @@ from accounts.models import Account
 from accounts.opening import set_status
 from ledger_project.admin import ReadOnlyAdmin, breakable, moment, money, related_link
 from ledger_project.errors import LedgerError
-from ledger_project.mongo import Unit, run_transaction
+from ledger_project.mongo import Unit, database, run_transaction
 from ledger_project.reasons import ReasonForm, dialog, leave, with_reason
 from users import audit
 from users.admin import UserAdmin
-from users.staff import acting, named_id
+from users.staff import acting, named_ids
 
 OFFERED: dict[str, tuple[str, ...]] = {
     Account.Status.ACTIVE: ("freeze_this", "close_this"),
@@ -56,14 +56,43 @@ def _set_and_record(account_id: ObjectId, status: Account.Status, reason: str) -
     return run_transaction(work)
 
 
+class CurrencyFilter(admin.SimpleListFilter):
+    """One of the currencies that accounts hold, as an index lists them."""
+
+    title = "currency"
+    parameter_name = "currency"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> list[tuple[str, str]]:
+        """Every currency that there is an account in."""
+        return [(code, code) for code in sorted(database()[Account._meta.db_table].distinct("currency"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Account]) -> QuerySet[Account]:
+        """Accounts of the chosen one."""
+        return queryset.filter(currency=self.value()) if self.value() else queryset
+
+
 @admin.register(Account)
 class AccountAdmin(ReadOnlyAdmin):
     """Accounts of customers and of the system."""
 
+    export_columns: ClassVar[tuple[str, ...]] = (
+        "pk",
+        "user_id",
+        "name",
+        "kind",
+        "status",
+        "currency",
+        "balance",
+        "sequence",
+        "chain_head",
+        "created_at",
+        "updated_at",
+    )
     list_display = ("id", "owner", "name", "kind", "state", "held", "created")
-    list_filter = ("status", "kind")
+    list_filter = ("status", CurrencyFilter, "kind")
     list_related = page_related = ("user",)
-    search_help_text = "Account id, or e-mail or id of its owner"
+    search_help_text = "Account id, or id, e-mail or beginning of the name of its owner"
+    change_form_outer_before_template = "office/account.html"
     actions = ("freeze", "unfreeze", "close")
     actions_detail = ("freeze_this", "unfreeze_this", "close_this")
     see_also: ClassVar[list[type[Model]]] = []
@@ -82,8 +111,8 @@ class AccountAdmin(ReadOnlyAdmin):
 
     def search(self, queryset: QuerySet[Account], term: str) -> QuerySet[Account]:
         """Its own id, or its owner."""
-        key = named_id(term)
-        return queryset.filter(Q(pk=key) | Q(user=key)) if key else queryset.none()
+        keys = named_ids(term)
+        return queryset.filter(Q(pk__in=keys) | Q(user__in=keys))
 
     def has_set_status_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
         """Whoever may change accounts: their status is all that can be changed."""

@@ -1,6 +1,6 @@
 """What the staff's pages share: exact look-ups by index, no counts, nothing that walks a big collection for long."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -8,14 +8,23 @@ import pymongo
 from bson import ObjectId
 from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.admin.models import LogEntry
-from django.contrib.admin.options import ShowFacets
-from django.core.exceptions import EmptyResultSet
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.admin.options import IncorrectLookupParameters, ShowFacets, get_content_type_for_model
+from django.core.exceptions import EmptyResultSet, PermissionDenied
 from django.core.paginator import Page, Paginator
 from django.db import DatabaseError
 from django.db.models import ForeignKey, Model, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
+from django.http import (
+    FileResponse,
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseRedirect,
+    StreamingHttpResponse,
+)
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
@@ -26,6 +35,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.views import ChangeList
 
+from ledger_project import export
 from ledger_project.mongo import database, from_document
 
 Names = list[str] | tuple[str, ...]
@@ -83,6 +93,9 @@ class LedgerModelAdmin(ModelAdmin):
     search_fields: ClassVar[Names] = ("pk",)  # only so that there is a search box
     list_related: ClassVar[tuple[str, ...]] = ()
     page_related: ClassVar[tuple[str, ...]] = ()
+    # What an export of the list tells of each row; without it, the list is not exported.
+    export_columns: ClassVar[tuple[str, ...]] = ()
+    list_before_template = "office/export.html"
     # Models whose lists can be searched by the id of a row of this one; the apps above add theirs.
     see_also: ClassVar[list[type[Model]]] = []
 
@@ -97,7 +110,10 @@ class LedgerModelAdmin(ModelAdmin):
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
         """The filters on the page, no other question about a field: it could be a regular expression."""
-        return lookup in {f"{name}__exact" for name in self.list_filter}
+        return lookup in {
+            f"{filtered}__exact" if isinstance(filtered, str) else filtered.parameter_name
+            for filtered in self.list_filter
+        }
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """The one list of this admin."""
@@ -117,15 +133,55 @@ class LedgerModelAdmin(ModelAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict | None = None) -> HttpResponse:
         """The list, or word that the filter takes too long: the server stops looking, for transfers need it more."""
+        exports = {"may_export": self.has_export_permission(request)}
         try:
             with pymongo.timeout(LIST_SECONDS):
-                return super().changelist_view(request, extra_context)
+                return super().changelist_view(request, exports | (extra_context or {}))
         except DatabaseError as error:
             too_slow = isinstance(error.__cause__, PyMongoError) and error.__cause__.timeout
             if not (too_slow and request.method == "GET" and request.GET):
                 raise
         self.message_user(request, "That filter takes too long here. Search for an id instead.", messages.WARNING)
         return HttpResponseRedirect(request.path)
+
+    def get_urls(self) -> list[URLPattern]:
+        """Django's, and the exports of the list."""
+        name = f"{self.opts.app_label}_{self.opts.model_name}_export"
+        exporting = path("export/<str:format>/", self.admin_site.admin_view(self.export_view), name=name)
+        return [exporting, *super().get_urls()]
+
+    def has_export_permission(self, request: HttpRequest) -> bool:
+        """Whoever may see the rows and has the permission `export_<model>`."""
+        permission = f"{self.opts.app_label}.export_{self.opts.model_name}"
+        return bool(self.export_columns) and self.has_view_permission(request) and request.user.has_perm(permission)  # type: ignore[union-attr]
+
+    def export_view(self, request: HttpRequest, format: str) -> HttpResponseBase:  # noqa: A002
+        """The list as the address filters and searches it, all pages of it, as a file."""
+        if not self.has_export_permission(request):
+            raise PermissionDenied
+        if format not in export.FORMATS:
+            raise Http404
+        try:
+            queryset = self.get_changelist_instance(request).queryset
+        except IncorrectLookupParameters:
+            return HttpResponseRedirect(reverse("admin:index"))
+        self._note_export(request, format)
+        rows, columns = stream(queryset), export.resource(self.export_columns)
+        name = f"{self.opts.model_name}-{timezone.now():%Y-%m-%d}.{format}"
+        headers = {"Content-Disposition": f'attachment; filename="{name}"', "Content-Type": export.FORMATS[format]}
+        if format == "csv":
+            return StreamingHttpResponse(export.csv_lines(columns, rows), headers=headers)
+        return FileResponse(export.xlsx_file(columns, rows), headers=headers)
+
+    def _note_export(self, request: HttpRequest, format: str) -> None:  # noqa: A002
+        """Leave word of who took what out."""
+        LogEntry.objects.create(
+            user_id=request.user.pk,
+            content_type_id=get_content_type_for_model(self.model).pk,
+            object_repr=f"Export of {self.opts.verbose_name_plural} as {format}"[:200],
+            action_flag=CHANGE,
+            change_message=f"Exported: {request.GET.urlencode() or 'all'}",
+        )
 
     def response_action(self, request: HttpRequest, queryset: QuerySet, *args: Any) -> HttpResponse | None:
         """Act on the rows that were ticked, never on all there are; what is no id is not looked for."""
@@ -162,7 +218,12 @@ class ReadOnlyAdmin(LedgerModelAdmin):
 
 
 def read(queryset: QuerySet, *, skip: int, limit: int) -> list[Model]:
-    """Up to `limit` rows of `queryset` after `skip` of them, in its order.
+    """Up to `limit` rows of `queryset` after `skip` of them, in its order."""
+    return list(stream(queryset, skip=skip, limit=limit))
+
+
+def stream(queryset: QuerySet, *, skip: int = 0, limit: int = 0) -> Iterator[Model]:
+    """The rows of `queryset` in its order, as they are asked for; all after `skip` where there is no `limit`.
 
     The ORM would have MongoDB compute the sort key before it sorts ($addFields). No index serves a computed key: the
     server would read and sort the collection for every page. So the condition is the ORM's, the rest a plain find.
@@ -173,11 +234,11 @@ def read(queryset: QuerySet, *, skip: int, limit: int) -> list[Model]:
     try:
         condition = compiler.build_query().match_mql
     except EmptyResultSet:
-        return []
+        return
     names = [(name.removeprefix("-"), -1 if name.startswith("-") else 1) for name in map(str, queryset.query.order_by)]
     order = [((options.pk if name == "pk" else options.get_field(name)).column, way) for name, way in names]
-    found = database()[options.db_table].find(condition, sort=order, skip=skip, limit=limit)
-    return [from_document(queryset.model, document) for document in found]
+    for document in database()[options.db_table].find(condition, sort=order, skip=skip, limit=limit):
+        yield from_document(queryset.model, document)
 
 
 def attach(rows: Sequence[Model], names: Iterable[str]) -> None:

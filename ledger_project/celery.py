@@ -50,6 +50,11 @@ app.conf.update(
             "schedule": settings.APPROVAL_SWEEP_SECONDS,
             "options": {"expires": settings.APPROVAL_SWEEP_SECONDS},
         },
+        "roll_up": {
+            "task": "office.tasks.roll_up",
+            "schedule": settings.ROLL_UP_SECONDS,
+            "options": {"expires": settings.ROLL_UP_SECONDS},
+        },
     },
 )
 app.set_default()  # for the threads that did not import this module, too

@@ -6,7 +6,7 @@ The examples of refusals are what the exceptions themselves are answered with, s
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from functools import cache
 from http import HTTPStatus
@@ -104,7 +104,7 @@ def operation(
     tag: str,
     summary: str,
     description: str,
-    answers: dict[int, OpenApiResponse],
+    answers: Mapping[Any, OpenApiResponse],  # by status, or (status, media type)
     refused: Sequence[OpenApiExample] = (),
     request: dict[str, OpenApiRequest] | None = None,
     parameters: Sequence[type[serializers.Serializer] | OpenApiParameter] = (),

@@ -17,6 +17,7 @@ urlpatterns = [
     re_path(r"^healthz/?$", Liveness.as_view()),
     re_path(r"^readyz/?$", Readiness.as_view()),
     path("admin", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/", include("office.urls")),
     path("admin/", admin.site.urls),
 ]
 

@@ -1,5 +1,7 @@
 """Staff's pages for transactions and entries: to look at. Corrections are new transactions, posted by the ledger."""
 
+from typing import ClassVar
+
 from bson import ObjectId
 from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
@@ -7,6 +9,7 @@ from django.forms import BaseInlineFormSet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.functional import cached_property
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
 from unfold.dataclasses import UnfoldAction
@@ -23,6 +26,7 @@ from transactions.models import ApprovalRequest, Entry, Transaction
 from transactions.posting import Reversal
 from transactions.reversing import may_reverse
 from users.admin import UserAdmin
+from users.models import Notification
 from users.staff import acting, named_id
 
 LATEST = 20
@@ -143,11 +147,23 @@ class BothEntries(_EntriesInline):
 class TransactionAdmin(_Shown, ReadOnlyAdmin):
     """Movements of money."""
 
+    export_columns: ClassVar[tuple[str, ...]] = (
+        "pk",
+        "created_at",
+        "kind",
+        "status",
+        "from_account_id",
+        "to_account_id",
+        "amount",
+        "currency",
+        "initiator_id",
+        "idempotency_key",
+    )
     list_display = ("created", "kind", "moved", "payer", "payee", "by", "state")
     list_filter = ("status", "kind")
     list_related = ("initiator",)
     page_related = ("initiator", "from_account", "to_account")
-    search_help_text = "Id, e-mail or idempotency key"
+    search_help_text = "Id of a transaction, an account or a user, e-mail, or idempotency key"
     inlines = (BothEntries,)
     fields = (
         ("moved", "state"),
@@ -158,6 +174,7 @@ class TransactionAdmin(_Shown, ReadOnlyAdmin):
         "reason",
         "key",
         "asked",
+        "told",
     )
     updated = moment("updated_at", "updated")
     actions_detail = ("reverse_this",)
@@ -247,6 +264,17 @@ class TransactionAdmin(_Shown, ReadOnlyAdmin):
         """What the request with that key asked for, as a hash."""
         return breakable(transaction.fingerprint)
 
+    @display(description="notifications")
+    def told(self, transaction: Transaction) -> SafeString | str:
+        """Who was told of it, and whether the message has left."""
+        notices = history.notices(transaction)
+        attach(notices, ("user",))
+        rows = (
+            (link(Notification, notice.pk, notice.get_kind_display()), notice.user, notice.get_status_display().lower())
+            for notice in notices
+        )
+        return format_html_join("", "<p>{} to {}, {}</p>", rows) or "-"
+
     @display(description="initiator")
     def by(self, transaction: Transaction) -> SafeString:
         """Who asked for it."""
@@ -262,6 +290,19 @@ class TransactionAdmin(_Shown, ReadOnlyAdmin):
 class EntryAdmin(_EntryColumns, ReadOnlyAdmin):
     """Both sides of every transaction, each with the balance that it left."""
 
+    export_columns: ClassVar[tuple[str, ...]] = (
+        "pk",
+        "created_at",
+        "account_id",
+        "sequence",
+        "direction",
+        "amount",
+        "currency",
+        "balance_after",
+        "counter_account_id",
+        "transaction_id",
+        "hash",
+    )
     list_display = ("created", "on", "sequence", "side", "moved", "left", "part_of")
     list_filter = ("direction",)
     page_related = ("account", "counter_account", "transaction")

@@ -9,6 +9,7 @@ from accounts.models import Account
 from ledger_project.money import currencies_by_decimals, minor_range
 from ledger_project.mongo import Document, database, from_document
 from transactions.models import Entry, Transaction
+from users.models import Notification
 
 # A transaction's id is made within this time after its created_at (a posting's deadline is far shorter).
 ID_SLACK_SECONDS = 60
@@ -74,6 +75,16 @@ def entries(*, account: ObjectId, limit: int, before: int | None = None) -> list
         conditions["sequence"] = {"$lt": before}
     found = _rows(Entry).find(conditions).sort("sequence", -1).limit(limit)
     return [from_document(Entry, document) for document in found]
+
+
+def notices(transaction: Transaction) -> list[Notification]:
+    """The outbox rows that tell of `transaction`: each has the id of the entry that it tells of.
+
+    There are none before a worker has written them, nor long after they were sent.
+    """
+    ids = (transaction.debit_entry, transaction.credit_entry)
+    found = Notification.objects.in_bulk(ids)
+    return [found[key] for key in ids if key in found]
 
 
 def _first_id(timestamp: float) -> ObjectId:

@@ -21,6 +21,7 @@ from ledger_project.errors import LedgerError
 from ledger_project.mongo import Document, Unit, database, from_document, is_duplicate_key, is_passing, run_transaction
 from transactions import notices, posting
 from transactions.group_commit import GroupCommit
+from transactions.meters import meters
 from transactions.models import Entry, Transaction
 from transactions.posting import AccountState, Books, Command, Decision, Order, Posting, Replay, Reversal, Transfer
 from transactions.refusals import Forbidden, IdempotencyKeyReused, NotPosted, OutcomeUnknown, Overdue, TooBusy
@@ -79,6 +80,15 @@ def post_together(transfers: Sequence[Command], *, atomic: bool = False) -> list
 
 
 def _submit(order: Order) -> list[Result]:
+    """What becomes of `order`; how long it took and what was refused is counted."""
+    began = time.perf_counter()
+    results = _committed(order)
+    meters.answered(results, time.perf_counter() - began)
+    return results
+
+
+def _committed(order: Order) -> list[Result]:
+    """Have `order` committed with what else waits. Never raises for the database."""
     deadline = settings.POSTING_DEADLINE_SECONDS
     try:
         return _group_commit.submit(order, timeout_seconds=deadline)
@@ -90,6 +100,7 @@ def _submit(order: Order) -> list[Result]:
 
 def _commit(orders: Sequence[Order]) -> list[list[Result]]:
     """Commit a group; one list of results for each order. Never raises for the database, and ends at one deadline."""
+    meters.committed(sum(map(len, orders)))
     return _commit_until(time.monotonic() + settings.POSTING_DEADLINE_SECONDS, orders)
 
 

@@ -20,6 +20,7 @@ from time import perf_counter
 from typing import Any
 
 from bson import ObjectId
+from django.utils import timezone
 from pymongo.client_session import ClientSession
 from pymongo.read_concern import ReadConcern
 
@@ -47,6 +48,7 @@ from transactions.invariants import (
     transaction_findings,
 )
 from transactions.models import Entry, Transaction
+from transactions.signals import ledger_verified
 
 ACCOUNTS, TRANSACTIONS, ENTRIES = (model._meta.db_table for model in (Account, Transaction, Entry))
 ACCOUNTS_AT_ONCE = 1000
@@ -92,7 +94,7 @@ def verify(*, account: ObjectId | None = None, keep: int = 100, progress: Callab
     `progress` is told how many more documents have been looked at. Raises AccountNotFound, and PyMongoError when the
     database cannot be read to the end: then nothing is proven.
     """
-    started = perf_counter()
+    began, started = timezone.now(), perf_counter()
     report = Report(keep)
     with _few_collections(), database().client.start_session(causal_consistency=True) as session:
         verifier = _Verifier(session, report, progress or (lambda documents: None))
@@ -101,6 +103,8 @@ def verify(*, account: ObjectId | None = None, keep: int = 100, progress: Callab
         else:
             verifier.verify_account(account)
     report.seconds = perf_counter() - started
+    if account is None:
+        ledger_verified.send_robust(Report, report=report, began=began)
     return report
 
 

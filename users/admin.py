@@ -24,7 +24,7 @@ from users import audit_admin, outbox_admin  # noqa: F401  (importing registers 
 from users.authentication import revoke_tokens
 from users.managers import UserManager
 from users.models import AuditEntry, BlacklistedToken, Notification, Session, User
-from users.staff import acting, named_id, with_email
+from users.staff import acting, named_id, named_ids
 
 FOR_SUPERUSERS = ("is_staff", "is_superuser", "groups", "user_permissions")
 
@@ -71,9 +71,20 @@ class UserAdmin(LedgerModelAdmin, DjangoUserAdmin):
     form = EditUserForm
     add_form = NewUserForm
     change_password_form = NewPasswordForm
+    export_columns: ClassVar[tuple[str, ...]] = (
+        "pk",
+        "email",
+        "name",
+        "is_active",
+        "is_staff",
+        "is_superuser",
+        "is_system",
+        "created_at",
+        "last_login",
+    )
     list_display = ("email", "name", "is_active", "is_staff", "is_system", "created")
     list_filter = ("is_active", "is_staff", "is_superuser", "is_system")
-    search_help_text = "E-mail or user id"
+    search_help_text = "E-mail, user id or the beginning of a name"
     readonly_fields = ("is_system", "seen", "sessions", "created", "updated", "related_lists")
     actions_detail = ("revoke_this",)
     see_also: ClassVar[list[type[Model]]] = []
@@ -88,8 +99,8 @@ class UserAdmin(LedgerModelAdmin, DjangoUserAdmin):
     seen = moment("last_login", "last log-in here")
 
     def search(self, queryset: QuerySet[User], term: str) -> QuerySet[User]:
-        """By id or by e-mail."""
-        return queryset.filter(pk=ObjectId(term)) if ObjectId.is_valid(term) else with_email(queryset, term)
+        """By id, by e-mail or by name."""
+        return queryset.filter(pk__in=named_ids(term))
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
         """Only a superuser hands out power, or nobody could be kept from having all of it."""
@@ -170,6 +181,12 @@ class GroupAdmin(LedgerModelAdmin, DjangoGroupAdmin):
 class BlacklistedTokenAdmin(ReadOnlyAdmin):
     """Tokens that were logged out, until they expire."""
 
+    export_columns: ClassVar[tuple[str, ...]] = (
+        "pk",
+        "user_id",
+        "created_at",
+        "expires_at",
+    )
     list_display = ("jti", "owner", "created", "expires")
     list_related = page_related = ("user",)
     ordering = ("-expires_at",)  # its ids are random; this has an index, and is the order of log-in

@@ -1,5 +1,7 @@
 """Staff's pages for the outbox: what was sent, what was not, and sending it again."""
 
+from typing import ClassVar
+
 from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -22,6 +24,17 @@ from users.tasks import wake_sender
 class NotificationAdmin(ReadOnlyAdmin):
     """The outbox: what was sent, what waits, what could not be delivered, and the text of each."""
 
+    export_columns: ClassVar[tuple[str, ...]] = (
+        "pk",
+        "created_at",
+        "user_id",
+        "kind",
+        "status",
+        "attempts",
+        "due_at",
+        "sent_at",
+        "last_error",
+    )
     list_display = ("created", "kind", "recipient", "state", "attempts", "due", "last_error")
     list_filter = ("status", "kind")
     list_related = page_related = ("user",)

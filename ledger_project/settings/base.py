@@ -32,6 +32,7 @@ INSTALLED_APPS = [
     "ledger_project.contrib_apps.MongoAdminConfig",
     "ledger_project.contrib_apps.MongoAuthConfig",
     "ledger_project.contrib_apps.MongoContentTypesConfig",
+    "django.contrib.humanize",
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django_mongodb_backend",
@@ -39,10 +40,15 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "import_export",
+    "ledger_project.contrib_apps.MongoTotpConfig",
+    "ledger_project.contrib_apps.MongoStaticConfig",
+    "ledger_project.contrib_apps.MongoAxesConfig",
     "ledger_project",
     "users",
     "accounts",
     "transactions",
+    "office",
 ]
 
 MIDDLEWARE = [
@@ -55,6 +61,7 @@ MIDDLEWARE = [
     "ledger_project.middleware.AuthenticationMiddleware",
     "users.audit.AuditMiddleware",
     "ledger_project.middleware.MessageMiddleware",
+    "office.second_factor.SecondFactorMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
@@ -86,6 +93,9 @@ MIGRATION_MODULES = {
     "auth": "ledger_project.migrations.auth",
     "contenttypes": "ledger_project.migrations.contenttypes",
     "auditlog": None,  # its own model, with an integer key, is swapped out
+    "otp_totp": "ledger_project.migrations.otp_totp",
+    "otp_static": "ledger_project.migrations.otp_static",
+    "axes": None,  # it counts in the cache
 }
 
 
@@ -123,6 +133,19 @@ SESSION_ENGINE = "users.sessions"  # staff only; the API never opens a session
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.BCryptSHA256PasswordHasher"]
+# The first refuses whoever guessed too often at the door of the admin, and lets nobody in; the API's is its own.
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesBackend", "django.contrib.auth.backends.ModelBackend"]
+AXES_HANDLER = "office.lockout.LockoutHandler"
+AXES_FAILURE_LIMIT = env.int("LOGIN_FAILURE_LIMIT", default=5)
+AXES_COOLOFF_TIME = timedelta(seconds=env.int("LOGIN_LOCKOUT_SECONDS", default=900))
+# Together: one's colleague far away is not locked out by whoever guesses one's password here.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_USERNAME_CALLABLE = "office.lockout.username_of"
+AXES_RESET_ON_SUCCESS = True
+AXES_VERBOSE = False
+# Staff must have a second factor; without it they may.
+SECOND_FACTOR_REQUIRED = env.bool("SECOND_FACTOR_REQUIRED", default=False)
+OTP_TOTP_ISSUER = env.str("SITE_NAME", default="Backend Ledger")
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
@@ -176,6 +199,12 @@ APPROVAL_SWEEP_SECONDS = env.float("APPROVAL_SWEEP_SECONDS", default=30.0)
 # The processes of one host take turns at committing, by a lock on this file.
 COMMIT_TURN_FILE: Path | None = Path(env.str("COMMIT_TURN_FILE", default=str(DATA_DIR / "commit-turn")))
 
+
+# What the back office shows is rolled up this often. Transactions are counted once they are older than the lag: it must
+# be longer than MongoDB's transactionLifetimeLimitSeconds (60) and what the clocks of the web hosts may differ by.
+ROLL_UP_SECONDS = env.float("ROLL_UP_SECONDS", default=15.0)
+ROLL_UP_LAG_SECONDS = env.float("ROLL_UP_LAG_SECONDS", default=120.0)
+METERS_FLUSH_SECONDS: float | None = env.float("METERS_FLUSH_SECONDS", default=10.0)
 
 # --- Redis, Celery -----------------------------------------------------------------------------------------------
 
@@ -233,7 +262,10 @@ def logging_config(formatter: str) -> dict:
     }
 
 
-SILENCED_SYSTEM_CHECKS = ["security.W003"]  # it knows the CSRF middleware by its name, and ours is a subclass
+SILENCED_SYSTEM_CHECKS = [
+    "security.W003",  # it knows the CSRF middleware by its name, and ours is a subclass
+    "axes.W002",  # its middleware: the form of the log-in says who is locked out
+]
 
 # --- The OpenAPI document ----------------------------------------------------------------------------------------
 
@@ -296,8 +328,12 @@ UNFOLD = {
     "SITE_SYMBOL": "account_balance",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "/static/favicon.svg"}],
     "SITE_URL": "/",
+    "LOGIN": {"form": "office.lockout.LoginForm"},
+    "ACCOUNT": {"navigation": [{"title": "Two-factor log-in", "link": reverse_lazy("second-factor-manage")}]},
+    "DASHBOARD_CALLBACK": "office.index.dashboard_callback",
     "SIDEBAR": {
         "navigation": [
+            {"items": [{"title": "Dashboard", "icon": "monitoring", "link": reverse_lazy("admin:index")}]},
             {
                 "title": "Ledger",
                 "items": [

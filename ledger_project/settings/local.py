@@ -43,3 +43,7 @@ LOGGING = logging_config(env.str("LOG_FORMAT", default="text"))
 
 STATIC_ROOT = None  # type: ignore[assignment]
 WHITENOISE_USE_FINDERS = True  # static files straight from the source, no collectstatic
+
+# The embedded server ends a transaction after 5 seconds, and one machine has one clock.
+ROLL_UP_SECONDS = env.float("ROLL_UP_SECONDS", default=5.0)
+ROLL_UP_LAG_SECONDS = env.float("ROLL_UP_LAG_SECONDS", default=10.0)

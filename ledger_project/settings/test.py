@@ -20,6 +20,7 @@ _redis_number = int(WORKER.removeprefix("gw")) + 1 if WORKER.startswith("gw") el
 REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0").rsplit("/", 1)[0] + f"/{_redis_number}"
 CACHES = redis_cache(REDIS_URL)
 
+METERS_FLUSH_SECONDS = None  # tests flush when they look
 COMMIT_TURN_FILE = None  # the workers' databases have nothing to do with each other
 
 PASSWORD_HASHERS = ["users.tests.hashers.CheapBCrypt", *PASSWORD_HASHERS]

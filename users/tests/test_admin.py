@@ -124,11 +124,11 @@ def test_a_list_is_read_by_pages_and_not_further_than_the_last(root, new_user, m
     assert root.get(USERS + "?p=101")["Location"] == USERS + "?e=1"
 
 
-def test_users_are_found_by_id_and_by_email_and_by_nothing_else(root, new_user) -> None:
-    user = new_user(email="asha@example.com")
-    for term in (user.pk, "asha@example.com", " ASHA@Example.com "):
+def test_users_are_found_by_id_by_email_by_the_beginning_of_their_name_and_by_nothing_else(root, new_user) -> None:
+    user = new_user(email="asha@example.com", name="Meera Nair")
+    for term in (user.pk, "asha@example.com", " ASHA@Example.com ", "Meera Nair", "meera"):
         assert ids(cheap(root, f"{USERS}?q={term}")) == [user.pk]
-    for term in ("asha", ".*", "asha@", "$ne", ObjectId()):
+    for term in ("eera", ".*", "asha@", "$ne", ObjectId()):
         assert ids(cheap(root, f"{USERS}?q={term}")) == []
 
 

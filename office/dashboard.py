@@ -1,0 +1,183 @@
+"""What the dashboard shows: read from roll-ups and by index, a few milliseconds on a ledger of any size."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+
+from accounts.models import Account
+from ledger_project.money import UnknownCurrency, decimals, to_major
+from ledger_project.mongo import Document, database
+from office import rollups
+from office.figures import DAYS, Period, added, change, percentile
+from office.models import EngineHour, HourlyMovement, Verification
+from transactions.models import NoticesDue, Transaction
+from users.models import Notification
+
+QUEUE_SHOWN = 10_000  # rows of the outbox are counted up to here
+
+
+@dataclass(slots=True)
+class Moved:
+    """What moved in a period: transfers by bucket, and what was issued, which is no transfer; in minor units."""
+
+    currency: str
+    transfers: Counter[str] = field(default_factory=Counter)
+    minor: Counter[str] = field(default_factory=Counter)
+    issued_minor: int = 0
+
+    @property
+    def count(self) -> int:
+        """All transfers."""
+        return self.transfers.total()
+
+    @property
+    def volume(self) -> Decimal:
+        """What they moved, in major units."""
+        return to_major(self.minor.total(), self.currency)
+
+    @property
+    def issued(self) -> Decimal:
+        """The money that came into being, in major units."""
+        return to_major(self.issued_minor, self.currency)
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """The outbox: how many rows wait and failed (`QUEUE_SHOWN` stands for as many or more), and since when.
+
+    `untold` are the groups of transactions of which a worker has yet to write the rows.
+    """
+
+    untold: int
+    waiting: int
+    failed: int
+    oldest: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """How the engine fared."""
+
+    calls: int
+    mean_group: Decimal | None
+    largest_group: int | None
+    median_ms: int | None
+    slow_ms: int | None
+    refusals: list[tuple[str, int]]
+
+
+def chosen(query: Any) -> tuple[Period, str]:
+    """The period and the currency that the address asks for; what it asks for in vain is the default."""
+    days = query.get("period", "")
+    period = Period(int(days) if days in map(str, DAYS) else 7, timezone.now())
+    currency = query.get("currency", "")
+    try:
+        decimals(currency)
+    except UnknownCurrency:
+        currency = settings.DEFAULT_CURRENCY
+    return period, currency
+
+
+def moved(period: Period, currency: str) -> Moved:
+    """What moved in `period`, from the hours' roll-ups: one range of their ids."""
+    ids = {"$gte": f"{currency}|{period.first_hour}", "$lte": f"{currency}|{period.last_hour}|~"}
+    found = Moved(currency)
+    for row in database()[HourlyMovement._meta.db_table].find({"_id": ids}):
+        bucket, minor = period.bucket(row["hour"]), int(row["volume_minor"].to_decimal())
+        if row["kind"] == Transaction.Kind.INITIAL_FUNDS:
+            found.issued_minor += minor
+        else:
+            found.transfers[bucket] += row["transactions"]
+            found.minor[bucket] += minor
+    return found
+
+
+def compared(period: Period, currency: str, now: Moved) -> dict[str, int | None]:
+    """By how many percent `now` differs from the period before."""
+    before = moved(period.before, currency)
+    return {
+        "count": change(now.count, before.count),
+        "volume": change(now.volume, before.volume),
+        "issued": change(now.issued, before.issued),
+    }
+
+
+def accounts(currency: str) -> dict[str, int]:
+    """How many customers' accounts of `currency` there are, by status; and how many of the system."""
+    statuses: Counter[str] = Counter({status.value: 0 for status in Account.Status})
+    for row in rollups.state(rollups.ACCOUNTS).get("rows", ()):
+        if row["currency"] == currency:
+            statuses[row["status"] if row["kind"] == Account.Kind.CUSTOMER else "SYSTEM"] += row["count"]
+    return dict(statuses)
+
+
+def currencies() -> list[str]:
+    """Those that accounts hold, and the default."""
+    rows = rollups.state(rollups.ACCOUNTS).get("rows", ())
+    return sorted({settings.DEFAULT_CURRENCY, *(row["currency"] for row in rows)})
+
+
+def in_circulation(currency: str) -> Decimal | None:
+    """All that was ever issued and not taken back, in major units; None before it was first summed."""
+    counted = rollups.state(rollups.ACCOUNTS)
+    if not counted:
+        return None
+    equity = counted["equity_minor"].get(currency)
+    return to_major(-int(equity.to_decimal()) if equity else 0, currency)
+
+
+def users() -> dict[str, int]:
+    """How many customers are active and disabled, how many members of staff and system users there are."""
+    found: Counter[str] = Counter(active=0, disabled=0, staff=0, system=0)
+    for row in rollups.state(rollups.USERS).get("rows", ()):
+        customer = "active" if row["is_active"] else "disabled"
+        found["system" if row["is_system"] else "staff" if row["is_staff"] else customer] += row["count"]
+    return dict(found)
+
+
+def queue() -> Queue:
+    """The outbox now, through two small indexes, and no further than QUEUE_SHOWN rows; and what is to go into it."""
+    rows = database()[Notification._meta.db_table]
+    pending: list[Document] = [
+        {"$match": {"status": Notification.Status.PENDING.value}},
+        {"$limit": QUEUE_SHOWN},
+        {"$group": {"_id": None, "waiting": {"$sum": 1}, "oldest": {"$min": "$created_at"}}},
+    ]
+    waiting: Document = next(iter(rows.aggregate(pending, hint="due")), {"waiting": 0, "oldest": None})
+    failed = rows.count_documents({"status": Notification.Status.FAILED.value}, limit=QUEUE_SHOWN, hint="failed")
+    due = database()[NoticesDue._meta.db_table]
+    untold = due.count_documents({}, limit=QUEUE_SHOWN, hint="_id_")
+    first = due.find_one({}, sort=[("_id", 1)]) or {"created_at": None}
+    oldest = min(filter(None, (waiting["oldest"], first["created_at"])), default=None)
+    return Queue(untold, waiting["waiting"], failed, oldest)
+
+
+def engine(period: Period) -> Engine:
+    """The engine's hours of `period`, added up."""
+    hours = list(EngineHour.objects.filter(pk__gte=period.first_hour, pk__lte=period.last_hour))
+    groups, transfers = sum(hour.groups for hour in hours), sum(hour.transfers for hour in hours)
+    milliseconds = added(hour.milliseconds for hour in hours)
+    return Engine(
+        calls=sum(hour.calls for hour in hours),
+        mean_group=(Decimal(transfers) / groups).quantize(Decimal("0.1")) if groups else None,
+        largest_group=percentile(added(hour.sizes for hour in hours), 1),
+        median_ms=percentile(milliseconds, 0.5),
+        slow_ms=percentile(milliseconds, 0.95),
+        refusals=added(hour.refusals for hour in hours).most_common(),
+    )
+
+
+def last_verification() -> Verification | None:
+    """The newest one."""
+    newest = database()[Verification._meta.db_table].find_one({}, {"_id": 1}, sort=[("_id", -1)])
+    return Verification.objects.filter(pk=newest["_id"]).first() if newest else None
+
+
+def up_to() -> datetime | None:
+    """Until when transactions are counted; None before the first roll-up."""
+    return rollups.state(rollups.MOVEMENTS).get("up_to")

@@ -1,0 +1,77 @@
+"""The arithmetic of the dashboard, pure: periods, buckets, percentiles from counts."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from transactions.meters import HOUR
+
+DAYS = (1, 7, 30, 90)
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """The last `days` days, today among them, in UTC; "today" is shown hour by hour."""
+
+    days: int
+    now: datetime
+
+    @property
+    def first_hour(self) -> str:
+        """Its first hour."""
+        return self._start.strftime(HOUR)
+
+    @property
+    def last_hour(self) -> str:
+        """The hour now."""
+        return self.now.astimezone(UTC).strftime(HOUR)
+
+    @property
+    def before(self) -> "Period":
+        """As much time, just before: what this one is compared with."""
+        return Period(self.days, self.now - timedelta(days=self.days))
+
+    @property
+    def buckets(self) -> list[str]:
+        """What the chart has a bar for: the hours of today, else the days."""
+        if self.days == 1:
+            return [(self._start + timedelta(hours=number)).strftime(HOUR) for number in range(24)]
+        return [f"{self._start + timedelta(days=number):%Y-%m-%d}" for number in range(self.days)]
+
+    def bucket(self, hour: str) -> str:
+        """The bucket that `hour` belongs to."""
+        return hour if self.days == 1 else hour[:10]
+
+    def label(self, bucket: str) -> str:
+        """A bucket as people read it on an axis."""
+        return f"{bucket[11:]}:00" if self.days == 1 else f"{datetime.fromisoformat(bucket):%-d %b}"
+
+    @property
+    def _start(self) -> datetime:
+        midnight = self.now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        return midnight - timedelta(days=self.days - 1)
+
+
+def added(counts: Iterable[Mapping[str, int]]) -> Counter[str]:
+    """The sum of `counts`, name by name."""
+    total: Counter[str] = Counter()
+    for one in counts:
+        total.update(one)
+    return total
+
+
+def percentile(histogram: Mapping[str, int], share: float) -> int | None:
+    """The bound that `share` of the values do not exceed, from counts under upper bounds; None without values."""
+    left = sum(histogram.values()) * share
+    for bound in sorted(map(int, histogram)):
+        left -= histogram[str(bound)]
+        if left <= 0:
+            return bound
+    return None
+
+
+def change(now: Decimal | int, before: Decimal | int) -> int | None:
+    """By how many percent `now` is more than `before`; None where there is nothing to compare with."""
+    return round((now - before) * 100 / before) if before else None

@@ -1,0 +1,159 @@
+"""The first page of the admin: the dashboard's figures as tiles, each for those who may see what is behind it."""
+
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import HttpRequest
+from django.urls import reverse
+
+from ledger_project import jsonio
+from ledger_project.admin import money
+from ledger_project.money import to_major
+from office import dashboard
+from office.figures import DAYS, Period
+from transactions.models import Transaction
+
+PERIOD_NAMES = {1: "Today", 7: "7 days", 30: "30 days", 90: "90 days"}
+VIEW = "{}.view_{}"
+
+
+def dashboard_callback(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Unfold's hook: what templates/admin/index.html shows."""
+    period, currency = dashboard.chosen(request.GET)
+    sees = {name: request.user.has_perm(VIEW.format(*name.split("."))) for name in _LISTS}  # type: ignore[union-attr]
+    context |= {
+        "title": "Dashboard",
+        "choices": _choices(period, currency),
+        "currency": currency,
+        "period_name": PERIOD_NAMES[period.days],
+        "up_to": dashboard.up_to(),
+        "lists": {name.split(".")[1]: _list(name) for name, may in sees.items() if may},
+    }
+    if sees["transactions.transaction"]:
+        engine = dashboard.engine(period)
+        context |= _movements(period, currency, engine.refusals) | {"engine": engine}
+        context |= {"verification": dashboard.last_verification(), "verifications": _list("office.verification")}
+        context |= {"hours": _list("office.enginehour"), "chart_list": _list("office.hourlymovement")}
+    if sees["accounts.account"]:
+        context["accounts"] = _shares(dashboard.accounts(currency), _ACCOUNT_FILTERS, "accounts.account")
+    if sees["users.user"]:
+        context["users"] = _shares(dashboard.users(), _USER_FILTERS, "users.user")
+    if sees["users.notification"]:
+        context |= {"queue": dashboard.queue(), "queue_shown": dashboard.QUEUE_SHOWN}
+    return context
+
+
+def _movements(period: Period, currency: str, refused: list[tuple[str, int]]) -> dict[str, Any]:
+    """The figures in the first row, and both charts."""
+    moved = dashboard.moved(period, currency)
+    changes = dashboard.compared(period, currency, moved)
+    circulating = dashboard.in_circulation(currency)
+    transactions = "transactions.transaction"
+    return {
+        "figures": [
+            _figure("Transfers", moved.count, _list(transactions), changes["count"], "swap_horiz"),
+            _figure(
+                "Volume", moved.volume, _list("office.hourlymovement"), changes["volume"], "payments", unit=currency
+            ),
+            _figure(
+                "Money issued",
+                moved.issued,
+                _list(transactions, kind__exact=Transaction.Kind.INITIAL_FUNDS.value),
+                changes["issued"],
+                "account_balance",
+                unit=currency,
+                note=f"{money(circulating, currency)} in circulation" if circulating is not None else "",
+            ),
+            _figure(
+                "Refusals",
+                sum(count for _, count in refused),
+                _list("office.enginehour"),
+                None,
+                "block",
+                note="in all currencies",
+            ),
+        ],
+        "refusals": _bars(refused),
+        "charts": [
+            _chart(period, "Transfers", "bar", [moved.transfers[bucket] for bucket in period.buckets]),
+            _chart(
+                period,
+                f"Volume, {currency}",
+                "line",
+                [to_major(moved.minor[bucket], currency) for bucket in period.buckets],
+            ),
+        ],
+    }
+
+
+def _figure(
+    title: str, value: Decimal | int, href: str, change: int | None, icon: str, *, note: str = "", unit: str = ""
+) -> dict[str, Any]:
+    figure = {"title": title, "value": f"{value:,f}" if unit else f"{value:,}", "unit": unit, "href": href}
+    return figure | {"change": change, "icon": icon, "note": note}
+
+
+def _chart(period: Period, title: str, kind: str, values: list[Any]) -> dict[str, Any]:
+    """A chart as office.js reads it; the numbers are exact."""
+    labels = [period.label(bucket) for bucket in period.buckets]
+    return {
+        "title": f"{title} per {'hour' if period.days == 1 else 'day'}",
+        "data": jsonio.dumps({"kind": kind, "label": title, "labels": labels, "values": values}).decode(),
+        "is_empty": not any(values),
+    }
+
+
+def _shares(counts: dict[str, int], filters: dict[str, tuple[str, dict[str, str]]], model: str) -> list[dict[str, Any]]:
+    """Counts as bars, each with the list that it counts."""
+    rows = [(filters[name][0], count, _list(model, **filters[name][1])) for name, count in counts.items()]
+    most = max([count for _, count, _ in rows], default=0) or 1
+    return [
+        {"label": label, "count": count, "href": href, "percent": count * 100 // most} for label, count, href in rows
+    ]
+
+
+def _bars(counts: list[tuple[str, int]]) -> list[dict[str, Any]]:
+    most = max([count for _, count in counts], default=1)
+    return [
+        {"label": code.replace("_", " ").capitalize(), "count": count, "percent": count * 100 // most}
+        for code, count in counts
+    ]
+
+
+def _choices(period: Period, currency: str) -> dict[str, list[dict[str, Any]]]:
+    """The links that choose another period or currency."""
+    return {
+        "periods": [
+            {"label": PERIOD_NAMES[days], "href": _address(days, currency), "chosen": days == period.days}
+            for days in DAYS
+        ],
+        "currencies": [
+            {"label": code, "href": _address(period.days, code), "chosen": code == currency}
+            for code in sorted({*dashboard.currencies(), currency})
+        ],
+    }
+
+
+def _address(days: int, currency: str) -> str:
+    return "?" + urlencode({"period": days, "currency": currency})
+
+
+def _list(model: str, **filters: str) -> str:
+    address = reverse("admin:{}_{}_changelist".format(*model.split(".")))
+    return f"{address}?{urlencode(filters)}" if filters else address
+
+
+_LISTS = ("transactions.transaction", "accounts.account", "users.user", "users.notification")
+_ACCOUNT_FILTERS: dict[str, tuple[str, dict[str, str]]] = {
+    "ACTIVE": ("Active", {"status__exact": "ACTIVE"}),
+    "FROZEN": ("Frozen", {"status__exact": "FROZEN"}),
+    "CLOSED": ("Closed", {"status__exact": "CLOSED"}),
+    "SYSTEM": ("System", {"kind__exact": "EQUITY"}),
+}
+_USER_FILTERS: dict[str, tuple[str, dict[str, str]]] = {
+    "active": ("Active customers", {"is_active__exact": "1"}),
+    "disabled": ("Disabled", {"is_active__exact": "0"}),
+    "staff": ("Staff", {"is_staff__exact": "1"}),
+    "system": ("System users", {"is_system__exact": "1"}),
+}

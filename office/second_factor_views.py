@@ -1,0 +1,136 @@
+"""The pages of the second factor, in the look of the admin: the question at the door, enrolment, recovery codes."""
+
+import io
+
+import segno
+from django.conf import settings
+from django.contrib import admin, messages
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.safestring import mark_safe
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST
+
+from office import second_factor
+from users.models import User
+
+WRONG = "That code is not right, or was used before. After a failure, wait a moment for the next try."
+
+
+@never_cache
+def challenge(request: HttpRequest) -> HttpResponse:
+    """Ask for a code, and let past who has it."""
+    user = _staff(request)
+    if user is None:
+        return redirect_to_login(request.get_full_path(), reverse("admin:login"))
+    if request.method == "POST":
+        device = second_factor.verify(user, request.POST.get("code", "")[:40])
+        if device is not None:
+            second_factor.let_past(request, device)
+            return HttpResponseRedirect(_next(request))
+        messages.error(request, WRONG)
+    elif second_factor.missing(request) != "second-factor":
+        return HttpResponseRedirect(_next(request))
+    return _page(request, "challenge", "Two-factor log-in", next=_next(request))
+
+
+@never_cache
+def enrol(request: HttpRequest) -> HttpResponse:
+    """Show the secret of a new device as a QR code; once a code of it comes back, it is the device."""
+    user = _staff(request)
+    if user is None:
+        return redirect_to_login(request.get_full_path(), reverse("admin:login"))
+    _past_the_old_one(request)
+    if request.method == "POST":
+        enrolled = second_factor.enrol(user, request.POST.get("code", "")[:40])
+        if enrolled is not None:
+            device, codes = enrolled
+            second_factor.let_past(request, device)
+            return _page(request, "codes", "Recovery codes", codes=codes, next=_next(request))
+        messages.error(request, WRONG)
+    device = second_factor.candidate_of(user)
+    address = device.config_url
+    picture = io.BytesIO()
+    segno.make(address, error="m").save(picture, kind="svg", scale=5, border=2, xmldecl=False, svgns=True)
+    return _page(
+        request,
+        "enrol",
+        "Two-factor log-in",
+        picture=mark_safe(picture.getvalue().decode()),  # noqa: S308  (drawn here, from numbers)
+        secret=address.partition("secret=")[2].partition("&")[0],
+        next=_next(request),
+    )
+
+
+@never_cache
+def manage(request: HttpRequest) -> HttpResponse:
+    """What one's second factor is, and what can be done about it."""
+    user = _staff(request)
+    if user is None:
+        return redirect_to_login(request.get_full_path(), reverse("admin:login"))
+    _past_the_old_one(request)
+    return _page(
+        request,
+        "manage",
+        "Two-factor log-in",
+        device=second_factor.device_of(user),
+        codes_left=second_factor.codes_left(user),
+        required=settings.SECOND_FACTOR_REQUIRED,
+    )
+
+
+@never_cache
+@require_POST
+def new_codes(request: HttpRequest) -> HttpResponse:
+    """Fresh recovery codes, shown once."""
+    user = _past_with_device(request)
+    return _page(
+        request, "codes", "Recovery codes", codes=second_factor.renew_codes(user), next=reverse("second-factor-manage")
+    )
+
+
+@require_POST
+def switch_off(request: HttpRequest) -> HttpResponse:
+    """Do without, where that is allowed."""
+    user = _past_with_device(request)
+    if settings.SECOND_FACTOR_REQUIRED:
+        raise PermissionDenied
+    second_factor.switch_off(user)
+    messages.success(request, "Your second factor is switched off.")
+    return HttpResponseRedirect(reverse("second-factor-manage"))
+
+
+def _staff(request: HttpRequest) -> User | None:
+    """Who is asking, if it is a member of staff."""
+    user = request.user
+    return user if isinstance(user, User) and user.is_active and user.is_staff else None
+
+
+def _past_the_old_one(request: HttpRequest) -> None:
+    """Nobody replaces or sees a second factor that they have not shown. Raises PermissionDenied."""
+    if second_factor.missing(request) == "second-factor":
+        raise PermissionDenied
+
+
+def _past_with_device(request: HttpRequest) -> User:
+    user = _staff(request)
+    device = second_factor.device_of(user) if user else None
+    if user is None or device is None or not second_factor.is_past(request, device):
+        raise PermissionDenied
+    return user
+
+
+def _next(request: HttpRequest) -> str:
+    """Where the visitor wanted to go, if that is here."""
+    wanted = request.POST.get("next") or request.GET.get("next") or ""
+    is_here = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
+    return wanted if is_here else reverse("admin:index")
+
+
+def _page(request: HttpRequest, name: str, title: str, **context: object) -> HttpResponse:
+    shared = {**admin.site.each_context(request), "title": title}
+    return render(request, f"office/second_factor/{name}.html", {**shared, **context})

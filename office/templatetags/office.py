@@ -1,0 +1,53 @@
+"""Parts of the admin's pages that show more than the row itself."""
+
+from datetime import timedelta
+from typing import Any
+
+from django import template
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import Account
+from ledger_project import jsonio
+from ledger_project.money import to_major
+from transactions import account_history
+
+POINTS = 200
+SHOWN = timedelta(days=30)
+
+register = template.Library()
+
+
+@register.inclusion_tag("office/account_panel.html", takes_context=True)
+def account_panel(context: dict[str, Any], account: Account) -> dict[str, Any]:
+    """An account's balance, its course, and the statements of it."""
+    now = timezone.now()
+    may_see_entries = context["request"].user.has_perm("transactions.view_entry")
+    return {
+        "account": account,
+        "balance": f"{account.balance:,f}",
+        "chart": _course(account) if may_see_entries and account.sequence else None,
+        "may_see_entries": may_see_entries,
+        "statement": reverse("account-statement-file", args=[account.pk]),
+        "since": max(account.created_at, now - SHOWN).date(),
+        "until": now.date(),
+    }
+
+
+def _course(account: Account) -> str:
+    """The balance from the account's opening until now, as office.js draws it."""
+    now = timezone.now()
+    rows = account_history.points(account, since=account.created_at, until=now, count=POINTS)
+    points: list[dict[str, Any]] = (
+        [{"x": _milliseconds(account.created_at), "y": 0}] if account.sequence <= POINTS else []
+    )
+    points += [
+        {"x": _milliseconds(row["created_at"]), "y": to_major(row["balance_after_minor"], account.currency)}
+        for row in rows
+    ]
+    points.append({"x": _milliseconds(now), "y": account.balance})
+    return jsonio.dumps({"kind": "steps", "label": account.currency, "values": points}).decode()
+
+
+def _milliseconds(moment: Any) -> int:
+    return round(moment.timestamp() * 1000)

@@ -1,0 +1,179 @@
+"""The dashboard at /admin/: right figures, in a real browser; cheap on any ledger; each tile for those who may."""
+
+import re
+from datetime import timedelta
+from decimal import Decimal
+from uuid import uuid4
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import expect
+
+from accounts.models import Account
+from accounts.opening import set_status
+from ledger_project.mongo import database
+from ledger_project.tests.profiler import profiled
+from office import rollups
+from office.tests.entering import enter
+from transactions import ledger, notices
+from transactions.meters import meters
+from transactions.posting import Transfer
+from transactions.refusals import InsufficientFunds
+from transactions.verification import verify
+from users.models import Notification
+from users.tests.browsing import browser
+
+SECONDS = timedelta(seconds=200)
+
+
+@pytest.fixture
+def boss(new_user):
+    return new_user(is_staff=True, is_superuser=True)
+
+
+@pytest.fixture
+def busy(new_user, new_account):
+    """A ledger in which something happened, rolled up."""
+    meters.begin_anew()
+    payer, payee = new_account(new_user(), funds=1000), new_account(new_user(), currency="INR")
+    for amount in ("10.50", "2"):
+        ledger.post(Transfer(payer.user_id, payer.pk, payee.pk, Decimal(amount), uuid4().hex))
+    with pytest.raises(InsufficientFunds):
+        ledger.post(Transfer(payer.user_id, payer.pk, payee.pk, Decimal(5000), uuid4().hex))
+    set_status(account_id=new_account(payee.user).pk, status=Account.Status.FROZEN)
+    notices.write_due(limit=100)
+    Notification.objects.filter(user=payee.user).update(status=Notification.Status.FAILED)
+    verify()
+    meters.flush()
+    rollups.roll_up_movements(seconds=60, now=timezone.now() + SECONDS)
+    rollups.count_heads()
+    return payer
+
+
+def tile(page, title):
+    return page.locator(".office-tile").filter(has=page.get_by_text(title, exact=True))
+
+
+def test_it_shows_what_happened(page, boss, busy):
+    enter(page, boss)
+    page.goto("/admin/")
+
+    expect(tile(page, "Transfers").locator("strong")).to_have_text("2")
+    expect(tile(page, "Volume").locator("strong")).to_have_text("12.50 INR")
+    expect(tile(page, "Money issued")).to_contain_text("1,000.00 INR")
+    expect(tile(page, "Money issued")).to_contain_text("in circulation")
+    expect(tile(page, "Refusals by reason")).to_contain_text(re.compile(r"Insufficient funds\s*1"))
+    expect(tile(page, "Accounts")).to_contain_text(re.compile(r"Active\s*2\s*Frozen\s*1\s*Closed\s*0\s*System\s*1"))
+    expect(tile(page, "Users")).to_contain_text(re.compile(r"Active customers\s*2\s*Disabled\s*0\s*Staff\s*1"))
+    expect(tile(page, "E-mail queue")).to_contain_text(re.compile(r"Waiting\s*3\s*Failed\s*2"))
+    expect(tile(page, "Ledger verification")).to_contain_text("The ledger is whole")
+    expect(tile(page, "Engine")).to_contain_text(re.compile(r"Transfers a commit\s*1\.0"))
+    expect(page.locator("canvas")).to_have_count(2)
+
+
+@pytest.mark.parametrize("days", [1, 7, 30, 90])
+def test_every_period_can_be_chosen(page, boss, busy, days):
+    enter(page, boss)
+    page.goto("/admin/")
+    page.get_by_label("Period").get_by_role("link", name="Today" if days == 1 else f"{days} days").click()
+
+    expect(page).to_have_url(re.compile(f"period={days}&currency=INR"))
+    expect(tile(page, "Transfers").locator("strong")).to_have_text("2")
+
+
+def test_another_currency_is_counted_by_itself(page, boss, busy, new_user, new_account):
+    new_account(new_user(), funds=7, currency="JPY")
+    rollups.roll_up_movements(seconds=60, now=timezone.now() + SECONDS)
+    rollups.count_heads()
+    enter(page, boss)
+    page.goto("/admin/")
+    page.get_by_role("link", name="JPY").click()
+
+    expect(tile(page, "Money issued").locator("strong")).to_have_text("7 JPY")
+    expect(tile(page, "Transfers").locator("strong")).to_have_text("0")
+
+
+@pytest.mark.parametrize(
+    ("title", "address"),
+    [
+        ("Transfers", "/admin/transactions/transaction/"),
+        ("Volume", "/admin/office/hourlymovement/"),
+        ("Money issued", "/admin/transactions/transaction/?kind__exact=INITIAL_FUNDS"),
+        ("Refusals", "/admin/office/enginehour/"),
+        ("Engine", "/admin/office/enginehour/"),
+        ("Ledger verification", "/admin/office/verification/"),
+        ("Frozen", "/admin/accounts/account/?status__exact=FROZEN"),
+        ("Disabled", "/admin/users/user/?is_active__exact=0"),
+        ("E-mail queue", "/admin/users/notification/"),
+        ("Failed", "/admin/users/notification/?status__exact=FAILED"),
+        ("Refusals by reason", "/admin/office/enginehour/"),
+    ],
+)
+def test_each_tile_leads_to_the_list_behind_it(page, boss, busy, title, address):
+    enter(page, boss)
+    page.goto("/admin/")
+    page.locator(".office").get_by_text(title, exact=True).first.click()
+
+    page.wait_for_url(f"**{address}")
+    expect(page.locator("#changelist, #result_list").first).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_every_screen(page, boss, busy, width, scheme):
+    enter(page, boss)
+    page.set_viewport_size({"width": width, "height": 844})
+    page.emulate_media(color_scheme=scheme)
+    page.goto("/admin/")
+
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_an_empty_ledger_says_so(page, boss):
+    enter(page, boss)
+    page.goto("/admin/")
+
+    expect(page.get_by_text("Nothing is counted yet")).to_be_visible()
+    expect(page.get_by_text("No transfers in this period.").first).to_be_visible()
+    expect(page.get_by_text("Not verified yet.")).to_be_visible()
+
+
+@pytest.mark.parametrize("query", ["?period=abc", "?period=-1", "?currency=", "?currency=XXXX", "?currency=%00|~"])
+def test_an_address_made_by_hand_shows_the_default(boss, query):
+    response = browser(boss).get(f"/admin/{query}")
+
+    assert response.status_code == 200
+    assert b'aria-current="true">7 days' in response.content
+
+
+def test_staff_see_only_the_tiles_of_what_they_may_see(new_user, busy):
+    nobody, support = (browser(new_user(is_staff=True), *names) for names in ((), ("accounts.view_account",)))
+
+    assert "office-tile" not in nobody.get("/admin/").content.decode()
+    page = support.get("/admin/").content.decode()
+    assert "Accounts" in page
+    for hidden in ("Volume", "E-mail queue", "Active customers", "Ledger verification"):
+        assert hidden not in page
+
+
+def test_no_large_collection_is_touched(boss, busy):
+    """Transactions and entries not at all; of the outbox, no more than is waiting."""
+    client = browser(boss)
+    client.get("/admin/")
+    with profiled() as commands:
+        assert client.get("/admin/?period=90").status_code == 200
+
+    touched = {command["ns"].partition(".")[2] for command in commands}
+    assert not touched & {"transactions", "entries", "accounts"}
+    waiting = database()["notifications"].count_documents({"status": "PENDING"})
+    outbox = [command for command in commands if command["ns"].endswith(".notifications")]
+    assert outbox
+    assert all(command["docsExamined"] <= waiting for command in outbox)
+
+
+def test_what_a_worker_has_yet_to_write_is_in_the_queue(page, boss, new_user, new_account):
+    new_account(new_user(), funds=5)
+    enter(page, boss)
+    page.goto("/admin/")
+
+    expect(tile(page, "E-mail queue")).to_contain_text(re.compile(r"Waiting\s*0.*Groups to be told of\s*1", re.DOTALL))

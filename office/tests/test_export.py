@@ -1,0 +1,179 @@
+"""Export of any list as CSV or XLSX: what is filtered, all of it, for those who may, and nothing that runs."""
+
+import csv
+import io
+import tracemalloc
+from decimal import Decimal
+
+import pytest
+from django.contrib import admin
+from django.contrib.admin.models import LogEntry
+from openpyxl import load_workbook
+
+from accounts.models import Account
+from ledger_project import export
+from ledger_project.admin import LedgerModelAdmin
+from office.tests.entering import enter
+from transactions.models import Entry, Transaction
+from users.models import User
+from users.tests.browsing import browser
+
+ACCOUNTS = "/admin/accounts/account/"
+EXPORTED = [
+    f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
+    for model, model_admin in admin.site._registry.items()
+    if isinstance(model_admin, LedgerModelAdmin) and model_admin.export_columns
+]
+
+
+@pytest.fixture
+def boss(new_user):
+    return browser(new_user(is_staff=True, is_superuser=True))
+
+
+def as_csv(client, address, query=""):
+    response = client.get(f"{address}export/csv/{query}")
+    assert response.status_code == 200
+    return list(csv.DictReader(io.StringIO(response.getvalue().decode("utf-8-sig"))))
+
+
+def as_xlsx(client, address, query=""):
+    response = client.get(f"{address}export/xlsx/{query}")
+    assert response.status_code == 200
+    header, *rows = load_workbook(io.BytesIO(response.getvalue())).worksheets[0].iter_rows(values_only=True)
+    return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def test_accounts(boss, new_user, new_account):
+    owner = new_user()
+    account = new_account(owner, funds="1234.50", name="Savings")
+
+    (row,) = [row for row in as_csv(boss, ACCOUNTS) if row["kind"] == "CUSTOMER"]
+    assert (row["id"], row["user"], row["name"], row["balance"], row["currency"]) == (
+        str(account.pk),
+        str(owner.pk),
+        "Savings",
+        "1234.5",
+        "INR",
+    )
+    (same,) = [row for row in as_xlsx(boss, ACCOUNTS) if row["kind"] == "CUSTOMER"]
+    assert (same["id"], same["balance"]) == (str(account.pk), 1234.5)
+
+
+@pytest.mark.parametrize("address", EXPORTED)
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+def test_every_list_can_be_exported(boss, new_user, new_account, address, kind):
+    new_account(new_user(), funds=5)
+    rows = (as_csv if kind == "csv" else as_xlsx)(boss, address)
+
+    assert rows or not boss.get(address).context["cl"].result_list
+    assert not any("password" in column for row in rows for column in row)
+
+
+def test_a_filter_and_a_search_hold_for_the_export_too(boss, new_user, new_account):
+    one, other = new_user(), new_user()
+    new_account(one, funds=5), new_account(other)
+
+    assert {row["user"] for row in as_csv(boss, ACCOUNTS, f"?q={one.email}")} == {str(one.pk)}
+    assert {row["kind"] for row in as_csv(boss, ACCOUNTS, "?kind__exact=EQUITY")} == {"EQUITY"}
+    assert as_csv(boss, ACCOUNTS, "?status__exact=CLOSED") == []
+
+
+def test_all_pages_are_in_it(boss, new_user):
+    user = new_user()
+    Account.objects.bulk_create(Account(user=user, currency="INR", name=str(number)) for number in range(120))
+
+    assert {row["name"] for row in as_csv(boss, ACCOUNTS)} == {str(number) for number in range(120)}
+
+
+@pytest.mark.parametrize(
+    "name", ["=1+1", "+1", "-1+2", "@SUM(A1)", "\t=1", " =1", '=HYPERLINK("http://x","y")', "\r=1", "|cmd", "a\x00b"]
+)
+def test_what_a_customer_wrote_is_never_a_formula(boss, new_user, name):
+    user = new_user()
+    Account.objects.create(user=user, currency="INR", name=name)
+
+    assert as_csv(boss, ACCOUNTS)[0]["name"][:1] not in set("=+-@\t\r\n ")
+    response = boss.get(f"{ACCOUNTS}export/xlsx/")
+    cells = [cell for row in load_workbook(io.BytesIO(response.getvalue())).active.iter_rows() for cell in row]
+    assert not [cell for cell in cells if cell.data_type == "f"]
+
+
+def test_a_number_too_long_for_a_spreadsheet_is_text(boss, new_user, new_account):
+    new_account(new_user(), funds="9999999999999.99")
+    row = as_xlsx(boss, "/admin/transactions/transaction/")[0]
+    assert row["amount"] == Decimal("9999999999999.99") or row["amount"] == 9999999999999.99
+    assert export._cell(None, Decimal("12345678901234567.89")).value == "12345678901234567.89"
+
+
+def test_the_memory_does_not_grow_with_the_list():
+    def rows(count):
+        return (Account(currency="INR", name=f"{number:064}") for number in range(count))
+
+    def peak(count):
+        tracemalloc.start()
+        for _ in export.csv_lines(export.resource(("name", "currency")), rows(count)):
+            pass
+        export.xlsx_file(export.resource(("name", "currency")), rows(count)).close()
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    peak(10)
+    assert peak(6000) < 2 * peak(1500)
+
+
+@pytest.mark.parametrize("permissions", [(), ("accounts.view_account",), ("accounts.export_account",)])
+def test_it_takes_both_permissions(new_user, new_account, permissions):
+    new_account(new_user())
+    client = browser(new_user(is_staff=True), *permissions)
+
+    assert client.get(f"{ACCOUNTS}export/csv/").status_code == 403
+    assert not LogEntry.objects.exists()
+
+
+def test_with_both_it_is_there(new_user, new_account):
+    new_account(new_user())
+    client = browser(new_user(is_staff=True), "accounts.view_account", "accounts.export_account")
+
+    assert "export/csv/" in client.get(ACCOUNTS).content.decode()
+    assert as_csv(client, ACCOUNTS)
+
+
+def test_who_took_what_out_is_remembered(new_user, new_account):
+    user = new_user(is_staff=True, is_superuser=True)
+    as_csv(browser(user), ACCOUNTS, "?status__exact=ACTIVE")
+
+    entry = LogEntry.objects.get()
+    assert (entry.user_id, entry.change_message) == (user.pk, "Exported: status__exact=ACTIVE")
+
+
+@pytest.mark.parametrize("address", [f"{ACCOUNTS}export/pdf/", f"{ACCOUNTS}export/csv/?status__regex=.*"])
+def test_nonsense_is_no_error_of_ours(boss, address):
+    assert boss.get(address).status_code in (302, 400, 404)
+
+
+def test_a_visitor_and_a_customer_get_nothing(new_user, client):
+    assert client.get(f"{ACCOUNTS}export/csv/").status_code == 302
+    assert browser(new_user()).get(f"{ACCOUNTS}export/csv/").status_code == 302
+
+
+def test_it_is_one_click_on_the_list(page, new_user, new_account):
+    new_account(new_user(), funds=5)
+    enter(page, new_user(is_staff=True, is_superuser=True))
+    page.goto(f"{ACCOUNTS}?kind__exact=CUSTOMER")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="CSV").click()
+
+    assert download.value.suggested_filename.startswith("account-")
+    text = download.value.path().read_text("utf-8-sig")
+    assert text.count("\n") == 2
+    assert "EQUITY" not in text
+
+
+def test_reading_changes_nothing(boss, new_user, new_account):
+    new_account(new_user(), funds=5)
+    before = [list(model.objects.values()) for model in (User, Account, Transaction, Entry)]
+    for address in EXPORTED:
+        as_csv(boss, address)
+    assert [list(model.objects.values()) for model in (User, Account, Transaction, Entry)] == before

@@ -1,0 +1,312 @@
+"""The second factor of staff, from enrolment to a lost phone; and the lock on the door."""
+
+import re
+import threading
+import time
+
+import pytest
+from axes.handlers.proxy import AxesProxyHandler
+from django.core.cache import cache
+from django.core.management import CommandError, call_command
+from django.test import Client
+from django_otp.oath import hotp
+from django_otp.plugins.otp_static.models import StaticToken
+from django_otp.plugins.otp_totp.models import TOTPDevice
+from playwright.sync_api import expect
+from redis import RedisError
+
+from office import second_factor
+from users.tests.browsing import browser
+from users.tests.test_admin_in_browser import log_in
+
+PASSWORD = "a-long-passphrase"
+ACCOUNTS = "/admin/accounts/account/"
+
+
+@pytest.fixture(autouse=True)
+def _unlocked():
+    yield
+    cache.clear()
+
+
+@pytest.fixture
+def staff(new_user):
+    return new_user(is_staff=True, is_superuser=True, password=PASSWORD)
+
+
+def code_of(device: TOTPDevice, *, later: int = 0) -> str:
+    step = int(time.time()) // device.step + later
+    return str(hotp(device.bin_key, step, device.digits)).zfill(6)
+
+
+def enrolled(user) -> tuple[TOTPDevice, list[str]]:
+    """As after enrolment a while ago: no code of now was used, no attempt is being waited for."""
+    device = second_factor.candidate_of(user)
+    device, codes = second_factor.enrol(user, code_of(device))
+    TOTPDevice.objects.filter(pk=device.pk).update(last_t=-1)
+    return device, codes
+
+
+def wait_over(device: TOTPDevice) -> None:
+    """Let the wait after failures be over."""
+    TOTPDevice.objects.filter(pk=device.pk).update(throttling_failure_timestamp=None)
+
+
+def posted(client: Client, code: str):
+    return client.post("/admin/second-factor/", {"code": code})
+
+
+def is_in(client: Client) -> bool:
+    return client.get(ACCOUNTS).status_code == 200
+
+
+def test_enrolment_from_the_menu_to_the_next_log_in(page, staff):
+    log_in(page, staff.email, PASSWORD)
+    page.goto("/admin/second-factor/manage/")
+    page.get_by_role("link", name="Set it up").click()
+    expect(page.get_by_role("img", name="QR code of the secret")).to_be_visible()
+    device = second_factor.candidate_of(staff)
+    page.get_by_label("Code", exact=True).fill(code_of(device))
+    page.get_by_role("button", name="Switch on").click()
+
+    codes = page.get_by_label("Recovery codes").get_by_role("listitem")
+    expect(codes).to_have_count(10)
+    recovery = codes.first.inner_text()
+    page.get_by_role("link", name="I have kept them").click()
+    expect(page.get_by_text("Your second factor is on. Recovery codes left: 10.")).to_be_visible()
+    page.get_by_role("link", name="Back to the admin").click()
+    expect(page).to_have_url(re.compile("/admin/$"))
+
+    page.context.clear_cookies()
+    log_in(page, staff.email, PASSWORD)
+    expect(page.get_by_text("Enter the code that your authenticator app shows")).to_be_visible()
+    page.get_by_label("Code", exact=True).fill("000000")
+    page.get_by_role("button", name="Continue").click()
+    expect(page.get_by_text("That code is not right")).to_be_visible()
+    wait_over(device)
+    page.get_by_label("Code", exact=True).fill(recovery)
+    page.get_by_role("button", name="Continue").click()
+    expect(page).to_have_url(re.compile("/admin/$"))
+    assert second_factor.codes_left(staff) == 9
+
+
+@pytest.mark.parametrize("name", ["", "manage/", "enrol/"])
+@pytest.mark.parametrize("width", [390, 1440])
+def test_the_pages_fit_every_screen(page, staff, name, width):
+    if not name:
+        enrolled(staff)
+    page.set_viewport_size({"width": width, "height": 844})
+    log_in(page, staff.email, PASSWORD)
+    page.goto(f"/admin/second-factor/{name}")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_without_one_staff_come_in_where_it_is_optional(staff):
+    assert is_in(browser(staff))
+
+
+def test_where_it_is_required_nobody_comes_in_without(staff, settings):
+    settings.SECOND_FACTOR_REQUIRED = True
+    client = browser(staff)
+    for address in (ACCOUNTS, "/admin/", f"{ACCOUNTS}export/csv/", "/admin/password_change/"):
+        response = client.get(address)
+        assert response.status_code == 302
+        assert response["Location"].startswith("/admin/second-factor/enrol/")
+    assert client.post(ACCOUNTS, {"action": "freeze"}).status_code == 302
+
+
+def test_who_has_one_shows_it_at_each_log_in(staff):
+    device, _ = enrolled(staff)
+    client = browser(staff)
+    assert client.get(ACCOUNTS)["Location"] == f"/admin/second-factor/?next={ACCOUNTS.replace('/', '%2F')}"
+    assert posted(client, code_of(device)).status_code == 302
+    assert is_in(client)
+    assert not is_in(browser(staff))
+
+
+@pytest.mark.parametrize("code", ["", "000000", "12345", "1234567", "abcdef", "\uff19" * 6, "\x00", "x" * 1000])
+def test_a_wrong_code_lets_nobody_in(staff, code):
+    device, _ = enrolled(staff)
+    if code == code_of(device):
+        return
+    client = browser(staff)
+    assert posted(client, code).status_code == 200
+    assert not is_in(client)
+
+
+def test_a_code_is_good_once(staff):
+    device, codes = enrolled(staff)
+    first, second = browser(staff), browser(staff)
+    code = code_of(device)
+    posted(first, code), posted(second, code)
+    assert (is_in(first), is_in(second)) == (True, False)
+    wait_over(device)
+    third, fourth = browser(staff), browser(staff)
+    posted(third, codes[0].upper()), wait_over(device), posted(fourth, codes[0])
+    assert (is_in(third), is_in(fourth)) == (True, False)
+
+
+@pytest.mark.parametrize("kind", ["app", "recovery"])
+def test_one_code_at_many_doors_at_once_opens_one(staff, kind):
+    device, codes = enrolled(staff)
+    code = code_of(device) if kind == "app" else codes[0]
+    start, opened = threading.Barrier(6), []
+
+    def enter():
+        start.wait()
+        if second_factor.verify(staff, code):
+            opened.append(code)
+
+    threads = [threading.Thread(target=enter) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(opened) == 1
+
+
+def test_after_failures_even_the_right_code_has_to_wait(staff):
+    device, _ = enrolled(staff)
+    for _ in range(4):
+        wait_over(device)
+        assert second_factor.verify(staff, "000000") is None
+    assert second_factor.verify(staff, code_of(device)) is None
+    wait_over(device)
+    assert second_factor.verify(staff, code_of(device)) is not None
+
+
+def test_nobody_replaces_or_sees_or_switches_off_one_they_have_not_shown(staff):
+    device, _ = enrolled(staff)
+    client = browser(staff)
+    for name in ("enrol", "manage"):
+        assert client.get(f"/admin/second-factor/{name}/").status_code == 403
+    for name in ("enrol", "codes", "off"):
+        assert client.post(f"/admin/second-factor/{name}/", {"code": "000000"}).status_code == 403
+    assert second_factor.device_of(staff) == device
+    assert second_factor.codes_left(staff) == 10
+
+
+def test_customers_and_visitors_have_none_to_set_up(client, new_user):
+    for visitor in (client, browser(new_user())):
+        for name in ("", "enrol/", "manage/"):
+            assert visitor.get(f"/admin/second-factor/{name}")["Location"].startswith("/admin/login/")
+        assert visitor.post("/admin/second-factor/off/").status_code == 403
+    assert not TOTPDevice.objects.exists()
+
+
+def test_another_users_session_key_does_not_help(staff, new_user):
+    device, _ = enrolled(staff)
+    other, _ = enrolled(new_user(is_staff=True))
+    client = browser(staff)
+    session = client.session
+    session["otp_device_id"] = other.persistent_id
+    session.save()
+    assert not is_in(client)
+    assert device.pk != other.pk
+
+
+def test_it_is_switched_off_only_where_it_is_optional(staff, settings):
+    device, _ = enrolled(staff)
+    client = browser(staff)
+    posted(client, code_of(device))
+    settings.SECOND_FACTOR_REQUIRED = True
+    assert client.post("/admin/second-factor/off/").status_code == 403
+    assert second_factor.device_of(staff)
+    settings.SECOND_FACTOR_REQUIRED = False
+    assert client.post("/admin/second-factor/off/").status_code == 302
+    assert not TOTPDevice.objects.exists()
+    assert not StaticToken.objects.exists()
+
+
+def test_another_device_ends_the_sessions_of_the_old_one(staff):
+    device, _ = enrolled(staff)
+    old, new = browser(staff), browser(staff)
+    posted(old, code_of(device, later=-1)), posted(new, code_of(device))
+    assert is_in(old)
+    assert is_in(new)
+    new.post("/admin/second-factor/enrol/", {"code": code_of(second_factor.candidate_of(staff))})
+    assert (is_in(old), is_in(new)) == (False, True)
+
+
+def test_recovery_codes_are_kept_as_hashes(staff):
+    _, codes = enrolled(staff)
+    kept = {token.token for token in StaticToken.objects.all()}
+    assert len(kept) == 10
+    assert not kept & {code.replace("-", "") for code in codes}
+
+
+def test_the_address_to_go_on_to_is_one_of_ours(staff):
+    device, _ = enrolled(staff)
+    response = browser(staff).post("/admin/second-factor/", {"code": code_of(device), "next": "https://evil.example/"})
+    assert response["Location"] == "/admin/"
+
+
+def test_an_operator_lets_back_in_who_lost_everything(staff, new_user, capsys):
+    enrolled(staff)
+    client = browser(staff)
+    call_command("reset_second_factor", email=staff.email)
+    assert is_in(client)
+    with pytest.raises(CommandError):
+        call_command("reset_second_factor", email=new_user().email)
+
+
+def test_production_requires_it():
+    """What the settings say, read without starting them: they need all of production's variables."""
+    from pathlib import Path
+
+    said = Path("ledger_project/settings/production.py").read_text()
+    assert 'SECOND_FACTOR_REQUIRED = env.bool("SECOND_FACTOR_REQUIRED", default=True)' in said
+
+
+# --- The lock on the door ----------------------------------------------------------------------------------------
+
+
+def try_password(email: str, password: str, **extra):
+    return Client(raise_request_exception=False).post(
+        "/admin/login/", {"username": email, "password": password, "next": "/admin/"}, **extra
+    )
+
+
+def test_who_guesses_passwords_is_locked_out_even_from_the_right_one(staff):
+    for number in range(5):
+        try_password(staff.email, f"guess-{number}")
+    response = try_password(staff.email.upper(), PASSWORD)
+    assert response.status_code == 200
+    assert "Too many failed attempts" in response.content.decode()
+
+
+def test_others_and_other_places_are_not_locked_out(staff, new_user):
+    for number in range(6):
+        try_password(staff.email, f"guess-{number}")
+    other = new_user(is_staff=True, password=PASSWORD)
+    assert try_password(other.email, PASSWORD).status_code == 302
+    assert try_password(staff.email, PASSWORD, REMOTE_ADDR="10.1.2.3").status_code == 302
+
+
+def test_a_log_in_forgets_the_failures_before(staff):
+    for _ in range(2):
+        for number in range(4):
+            try_password(staff.email, f"guess-{number}")
+        assert try_password(staff.email, PASSWORD).status_code == 302
+
+
+@pytest.fixture
+def _no_redis(settings):
+    settings.CACHES = {"default": settings.CACHES["default"] | {"LOCATION": "redis://127.0.0.1:1/0"}}
+    AxesProxyHandler.get_implementation(force=True)
+    yield
+    AxesProxyHandler.implementation = None
+
+
+@pytest.mark.usefixtures("_no_redis")
+def test_without_redis_the_door_still_opens(staff):
+    with pytest.raises(RedisError):
+        cache.get("anything")
+    assert try_password(staff.email, "guess").status_code == 200
+    assert try_password(staff.email, PASSWORD).status_code == 302
+
+
+def test_the_api_has_its_own_door(staff, client_of):
+    for number in range(6):
+        try_password(staff.email, f"guess-{number}")
+    assert client_of().post("/api/auth/login", {"email": staff.email, "password": PASSWORD}).status_code == 200

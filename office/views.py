@@ -1,0 +1,37 @@
+"""Staff's pages that belong to no list: the statement of any account."""
+
+from bson import ObjectId
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponseBase, HttpResponseRedirect
+from django.urls import reverse
+from rest_framework.exceptions import ValidationError
+
+from accounts.models import Account
+from ledger_project.errors import LedgerError
+from transactions import account_history
+from transactions.account_serializers import PeriodQuery, StatementQuery
+from transactions.account_views import statement_response
+
+
+def statement_file(request: HttpRequest, account_id: str) -> HttpResponseBase:
+    """The statement of an account for a period, CSV or PDF; a refusal is shown on the account's page."""
+    user = request.user
+    if not (user.has_perm("accounts.view_account") and user.has_perm("transactions.view_entry")):  # type: ignore[union-attr]
+        raise PermissionDenied
+    account = Account.objects.filter(pk=ObjectId(account_id)).first() if ObjectId.is_valid(account_id) else None
+    if account is None:
+        raise Http404
+    try:
+        query = StatementQuery.read({name: value for name, value in request.GET.items() if value})
+        found = account_history.statement_of(account, **PeriodQuery.period(query, account.created_at))
+    except ValidationError:
+        return _told(request, account, "Choose a period that ends after it begins, and CSV or PDF.")
+    except LedgerError as refusal:
+        return _told(request, account, refusal.message)
+    return statement_response(found, file_format=query["format"], owner=account.user.name)
+
+
+def _told(request: HttpRequest, account: Account, message: str) -> HttpResponseRedirect:
+    messages.error(request, message)
+    return HttpResponseRedirect(reverse("admin:accounts_account_change", args=[account.pk]))

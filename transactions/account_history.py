@@ -1,0 +1,100 @@
+"""An account as it was: at a moment, over a period, and in a few points for a chart.
+
+Every question is answered through the one index on (account, sequence): a moment is looked for by halves, so the cost
+grows with the logarithm of the number of entries.
+"""
+
+from datetime import datetime
+from http import HTTPStatus
+
+from bson import ObjectId
+
+from accounts.models import Account
+from ledger_project.errors import LedgerError
+from ledger_project.mongo import Document, database
+from transactions.models import Entry
+from transactions.statement import MAX_ENTRIES, Link, Statement, statement
+
+MAX_POINTS = 400
+
+
+class StatementTooLong(LedgerError):
+    """The period holds more entries than a statement does."""
+
+    status = HTTPStatus.BAD_REQUEST
+    code = "statement_too_long"
+    message = f"A statement has up to {MAX_ENTRIES:,} entries: choose a shorter period"
+
+
+def statement_of(account: Account, *, since: datetime, until: datetime) -> Statement:
+    """The statement of `account` from `since`, included, until `until`, excluded.
+
+    Raises StatementTooLong, StatementBroken. Entries never change, so those up to the sequence with which the account
+    was read are one consistent whole, whatever is posted meanwhile.
+    """
+    first = last_before(account, since)
+    last = last_before(account, until)
+    if last - first > MAX_ENTRIES:
+        raise StatementTooLong
+    rows = _entries().find({"account": account.pk, "sequence": {"$gt": first, "$lte": last}}).sort("sequence", 1)
+    return statement(
+        account=account.pk,
+        currency=account.currency,
+        since=since,
+        until=until,
+        before=link_at(account.pk, first),
+        entries=list(rows),
+    )
+
+
+def last_before(account: Account, moment: datetime) -> int:
+    """The sequence of the last entry of `account` before `moment`; 0 when there is none.
+
+    By halves that are the same however many entries come later: the answer for a moment that has passed is final, also
+    where the clocks of two hosts had entries written a little out of the order of their times.
+    """
+    found = 0
+    for step in reversed(range(account.sequence.bit_length())):
+        candidate = found + (1 << step)
+        if candidate <= account.sequence and _created_at(account.pk, candidate) < moment:
+            found = candidate
+    return found
+
+
+def link_at(account_id: ObjectId, sequence: int) -> Link:
+    """Where the account stood after its entry number `sequence`."""
+    return Link.after(_entry(account_id, sequence)) if sequence else Link()
+
+
+def points(account: Account, *, since: datetime, until: datetime, count: int) -> list[Document]:
+    """Up to `count` entries of the period, evenly by number, the last one among them, and the one before the period.
+
+    One command that looks at these entries only, whether the period holds a hundred or a million.
+    """
+    first = last_before(account, since)
+    last = last_before(account, until)
+    wanted = sampled(first, last, count)
+    rows = _entries().find({"account": account.pk, "sequence": {"$in": wanted}}).sort("sequence", 1)
+    return list(rows)
+
+
+def sampled(first: int, last: int, count: int) -> list[int]:
+    """`first`, then up to `count` numbers behind it, evenly spread and `last` the last of them; 0 is no entry."""
+    span = last - first
+    taken = min(span, count)
+    numbers = [first, *(first + span * number // taken for number in range(1, taken + 1))]
+    return [number for number in numbers if number]
+
+
+def _created_at(account_id: ObjectId, sequence: int) -> datetime:
+    return _entry(account_id, sequence)["created_at"]
+
+
+def _entry(account_id: ObjectId, sequence: int) -> Document:
+    found = _entries().find_one({"account": account_id, "sequence": sequence})
+    assert found is not None, "an account's sequence has a gap"
+    return found
+
+
+def _entries():
+    return database()[Entry._meta.db_table]
