@@ -1,14 +1,13 @@
-"""The pages that are open to everybody: the landing page, the OpenAPI document and Swagger UI."""
+"""The pages that are open to everybody: the landing page, the console, the OpenAPI document and Swagger UI."""
 
-import json
-from functools import cache
-from typing import Any
-
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.conf import settings
+from django.http import HttpResponse
 from rest_framework.request import Request
 
 from ledger_project import openapi
+from ledger_project.endpoints import shared_refusals, tags
+from ledger_project.pages import SWAGGER_UI, render_page
+from ledger_project.proofs import CLAIMS
 from ledger_project.public import PublicPage
 
 YAML, JSON = "application/yaml", "application/json"
@@ -33,77 +32,23 @@ class DocsPage(PublicPage):
 
     def get(self, request: Request) -> HttpResponse:
         """The page; docs.js tells Swagger UI where the document is."""
-        return _page(request, "docs.html", {})
+        return render_page(request._request, "docs.html", csp=SWAGGER_UI)
 
 
 class LandingPage(PublicPage):
-    """What this is, every endpoint, and a form to try one."""
+    """What this is, why to trust it, a form to try every endpoint, and the endpoints."""
 
     def get(self, request: Request) -> HttpResponse:
         """The page."""
-        return _page(request, "landing.html", {"sections": sections()})
+        context = {"claims": CLAIMS, "tags": tags(), "shared_refusals": shared_refusals(), "demo": settings.DEMO}
+        return render_page(request._request, "landing.html", context)
 
 
-def _page(request: Request, template: str, context: dict[str, Any]) -> HttpResponse:
-    django_request: HttpRequest = request._request
-    return render(django_request, template, context)
+class ConsolePage(PublicPage):
+    """A customer's view, on the same API as everybody's."""
 
-
-@cache
-def sections() -> list[dict[str, Any]]:
-    """The operations of the OpenAPI document by tag, in the words of the template."""
-    document = openapi.document()
-    found = {tag["name"]: {**tag, "endpoints": []} for tag in document["tags"]}
-    for path, item in document["paths"].items():
-        for method, operation in item.items():
-            found[operation["tags"][0]]["endpoints"].append(_endpoint(document, method, path, operation))
-    return list(found.values())
-
-
-def _endpoint(document: dict, method: str, path: str, operation: dict) -> dict[str, Any]:
-    parameters = [_resolve(document, parameter) for parameter in operation.get("parameters", [])]
-    answers = [_answer(document, status, said) for status, said in operation["responses"].items()]
-    return {
-        "id": operation["operationId"],
-        "method": method.upper(),
-        "path": path,
-        "summary": operation["summary"],
-        "description": operation["description"],
-        "needs_token": {} not in operation["security"],
-        "path_parameters": [p["name"] for p in parameters if p["in"] == "path"],
-        "query_parameters": [p["name"] for p in parameters if p["in"] == "query"],
-        "body": _example(operation.get("requestBody", {})),
-        "answers": [a for a in answers if a["status"] < "400"],
-        "refusals": [a for a in answers if a["status"] >= "400"],
-    }
-
-
-def _answer(document: dict, status: str, response: dict) -> dict[str, Any]:
-    response = _resolve(document, response)
-    examples = [
-        example["value"] for content in response["content"].values() for example in content.get("examples", {}).values()
-    ]
-    return {
-        "status": status,
-        "description": response["description"],
-        "example": _example(response),
-        "problems": [example for example in examples if "code" in example],
-    }
-
-
-def _example(described: dict) -> str | None:
-    """The first example of a body, as indented JSON."""
-    for content in described.get("content", {}).values():
-        for example in content.get("examples", {}).values():
-            return json.dumps(example["value"], indent=2, ensure_ascii=False)
-    return None
-
-
-def _resolve(document: dict, described: dict) -> dict:
-    """What `described` refers to, or itself."""
-    found = described
-    if reference := described.get("$ref"):
-        found = document
-        for step in reference.removeprefix("#/").split("/"):
-            found = found[step]
-    return found
+    def get(self, request: Request) -> HttpResponse:
+        """The shell; the scripts fill it once somebody has logged in."""
+        return render_page(
+            request._request, "console.html", {"demo": settings.DEMO, "currency": settings.DEFAULT_CURRENCY}
+        )

@@ -8,13 +8,13 @@ from typing import Any
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
 from pymongo.errors import PyMongoError
 from rest_framework import exceptions
 from rest_framework.response import Response
 
 from ledger_project import jsonio
 from ledger_project.errors import InternalError, LedgerError, Unavailable
+from ledger_project.pages import render_page
 from ledger_project.request_log import current_request_id
 
 logger = logging.getLogger(__name__)
@@ -122,7 +122,7 @@ def _field_errors(raised: exceptions.ValidationError) -> list[dict]:
 def problem_response(request: HttpRequest, error: LedgerError) -> HttpResponse:
     """The same answer for requests that never reach a DRF view; a page for staff, who read it in a browser."""
     if request.path.startswith("/admin/"):
-        return render(request, "problem.html", problem(error), status=error.status)
+        return render_page(request, "problem.html", problem(error), status=error.status)
     return HttpResponse(jsonio.dumps(problem(error)), status=error.status, content_type=PROBLEM_JSON)
 
 

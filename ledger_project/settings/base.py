@@ -188,6 +188,8 @@ REST_FRAMEWORK = {
 MAX_REQUEST_BYTES = env.int("MAX_REQUEST_BYTES", default=1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_REQUEST_BYTES
 
+# Whether the page may create people with money in one click: local.py says yes, nothing else does.
+DEMO = False
 DEFAULT_CURRENCY = env.str("DEFAULT_CURRENCY", default="INR")
 # A request that moves money is answered within this time, with what then is known.
 POSTING_DEADLINE_SECONDS = env.float("POSTING_DEADLINE_SECONDS", default=10.0)

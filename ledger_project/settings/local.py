@@ -11,6 +11,7 @@ from .base import DATA_DIR, env, logging_config, mongodb, redis_cache, simple_jw
 from .email import email_settings
 
 ENVIRONMENT = "local"
+DEMO = True
 
 
 def _kept_secret() -> str:

@@ -1,0 +1,61 @@
+// One account: its balance, how that came about, and its statement.
+
+import { copyText, find, fromTemplate } from "../dom.js";
+import { formatMoney } from "../money.js";
+import { nameOf, statusBadge } from "./accounts.js";
+import { get } from "./api.js";
+import { balanceChart } from "./chart.js";
+import { downloadEntries } from "./download.js";
+import { balanceHistory } from "./history.js";
+import { announce, busy, load, reasonOf } from "./states.js";
+import { showStatement } from "./statement.js";
+
+export const title = "Account";
+
+export function show(main, { id, signal }) {
+  main.replaceChildren(fromTemplate("account"));
+  const head = find("#account-head");
+  load(head, signal, async () => {
+    const [{ account }, { accounts }] = await Promise.all([get(`/accounts/${id}`), get("/accounts/", { limit: 200 })]);
+    find("#account-body").hidden = false;
+    drawChart(find("#account-chart"), account, signal);
+    showStatement(account, new Map(accounts.map((own) => [own._id, nameOf(own)])), signal);
+    return headOf(account);
+  });
+}
+
+function headOf(account) {
+  const head = fromTemplate("account-head", {
+    balance: formatMoney(account.balance, account.currency),
+    status: account.status === "ACTIVE" ? "" : statusBadge(account),
+    id: account._id,
+  });
+  find("#account-title").textContent = nameOf(account);
+  document.title = `${nameOf(account)} · Backend Ledger`;
+  const pay = find("[data-send]", head);
+  if (account.status === "ACTIVE") pay.href = `#/send/${account._id}`;
+  else pay.remove();
+  find("[data-copy]", head).addEventListener("click", ({ currentTarget }) => copyText(account._id, currentTarget));
+  find("[data-download]", head).addEventListener("click", ({ currentTarget }) => busy(currentTarget, () => download(account)));
+  return [head];
+}
+
+async function download(account) {
+  const said = find("#download-said");
+  try {
+    const count = await downloadEntries(account, (sofar) => said.replaceChildren(`${sofar} entries so far…`));
+    said.replaceChildren(`${count} entries saved.`);
+  } catch (error) {
+    said.replaceChildren(`The download did not work. ${reasonOf(error)}`);
+  }
+  announce(said.textContent);
+}
+
+function drawChart(place, account, signal) {
+  load(place, signal, async () => {
+    const points = await balanceHistory(account._id);
+    if (points.length) return [balanceChart(points, account.currency)];
+    place.closest("section").hidden = true;
+    return [];
+  });
+}

@@ -1,0 +1,105 @@
+// A balance over time as SVG: a line in steps, for a balance stays as it is until the next entry.
+// `points` are { at: milliseconds, balance: number }, oldest first.
+
+import { formatMoney } from "../money.js";
+import { formatDay, formatTime } from "../times.js";
+import { make } from "../dom.js";
+
+const SVG = "http://www.w3.org/2000/svg";
+const WIDTH = 720;
+
+export function sparkline(points, currency) {
+  const height = 48;
+  const { svg, scale } = canvas(points, currency, height, { top: 4, right: 4, bottom: 4, left: 4 });
+  svg.classList.add("sparkline");
+  drawLine(svg, points, scale);
+  return svg;
+}
+
+export function balanceChart(points, currency) {
+  const height = 240;
+  const { svg, scale } = canvas(points, currency, height, { top: 16, right: 12, bottom: 12, left: 12 });
+  const figure = make("figure", { class: "chart" });
+  const readout = make("p", { class: "readout money", "aria-hidden": "true" });
+  drawGrid(svg, scale);
+  drawLine(svg, points, scale);
+  const cursor = drawCursor(svg, scale);
+  svg.addEventListener("pointermove", (event) => {
+    const point = nearest(points, scale, event, svg);
+    cursor.moveTo(point);
+    readout.textContent = `${formatMoney(point.balance, currency)} on ${formatTime(point.at)}`;
+  });
+  svg.addEventListener("pointerleave", () => { cursor.hide(); rest(); });
+  const rest = () => { readout.textContent = `Between ${formatMoney(scale.low, currency)} and ${formatMoney(scale.high, currency)}`; };
+  rest();
+  const ends = make("p", { class: "ends", "aria-hidden": "true" },
+    make("span", {}, formatDay(points[0].at)), make("span", {}, formatDay(points.at(-1).at)));
+  figure.append(readout, svg, ends);
+  return figure;
+}
+
+function canvas(points, currency, height, margin) {
+  const svg = shape("svg", { viewBox: `0 0 ${WIDTH} ${height}`, role: "img", "aria-label": inWords(points, currency), preserveAspectRatio: "none" });
+  return { svg, scale: scaleOf(points, height, margin) };
+}
+
+function scaleOf(points, height, margin) {
+  const balances = points.map(({ balance }) => balance);
+  const [first, last] = [points[0].at, points.at(-1).at];
+  const [low, high] = [Math.min(...balances), Math.max(...balances)];
+  const span = high - low || Math.abs(high) || 1;
+  const floor = high === low ? low - span / 2 : low;
+  return {
+    low, high, height, margin,
+    x: (at) => margin.left + (WIDTH - margin.left - margin.right) * (last === first ? 1 : (at - first) / (last - first)),
+    y: (balance) => height - margin.bottom - (height - margin.top - margin.bottom) * ((balance - floor) / span),
+  };
+}
+
+function drawGrid(svg, { height, margin }) {
+  for (const part of [0, 0.5, 1]) {
+    const y = margin.top + (height - margin.top - margin.bottom) * part;
+    svg.append(shape("line", { class: "grid", x1: 0, x2: WIDTH, y1: y, y2: y }));
+  }
+}
+
+function drawLine(svg, points, { x, y, height }) {
+  const steps = points.slice(1).map(({ at, balance }) => `H${x(at).toFixed(1)}V${y(balance).toFixed(1)}`).join("");
+  const begin = `${x(points[0].at).toFixed(1)} ${y(points[0].balance).toFixed(1)}`;
+  const line = `M${begin}${steps}`;
+  svg.append(
+    shape("path", { class: "area", d: `${line}V${height}H${x(points[0].at).toFixed(1)}Z` }),
+    shape("path", { class: "line", d: line }),
+  );
+}
+
+function drawCursor(svg, { x, height }) {
+  const line = shape("line", { class: "cursor", y1: 0, y2: height, visibility: "hidden" });
+  svg.append(line);
+  return {
+    moveTo({ at }) {
+      line.setAttribute("x1", x(at));
+      line.setAttribute("x2", x(at));
+      line.setAttribute("visibility", "visible");
+    },
+    hide: () => line.setAttribute("visibility", "hidden"),
+  };
+}
+
+function nearest(points, { x }, event, svg) {
+  const box = svg.getBoundingClientRect();
+  const here = ((event.clientX - box.left) / box.width) * WIDTH;
+  return points.reduce((best, point) => (Math.abs(x(point.at) - here) <= Math.abs(x(best.at) - here) ? point : best));
+}
+
+function inWords(points, currency) {
+  const [first, last] = [points[0], points.at(-1)];
+  return `Balance from ${formatMoney(first.balance, currency)} on ${formatDay(first.at)} `
+    + `to ${formatMoney(last.balance, currency)} on ${formatDay(last.at)}`;
+}
+
+function shape(tag, attributes) {
+  const element = document.createElementNS(SVG, tag);
+  Object.entries(attributes).forEach(([name, value]) => element.setAttribute(name, value));
+  return element;
+}

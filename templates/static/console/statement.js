@@ -1,0 +1,140 @@
+// The statement: newest first, more as one scrolls, narrowed down by direction, period and amount.
+//
+// Entries know the balance after them, and are asked for in the order of the account. A period or an amount is a matter
+// of the server's index on transactions; what it finds has no balance beside it.
+
+import { find, fromTemplate, make } from "../dom.js";
+import { formatMoney } from "../money.js";
+import { formatClock, formatDay } from "../times.js";
+import { get } from "./api.js";
+import { showReceipt } from "./receipt.js";
+import { announce, busy, reasonOf } from "./states.js";
+
+const A_PAGE = 50;
+const PAGES_IN_ONE_GO = 10; // where nothing fits the filter, one looks on only when asked to
+
+export function showStatement(account, ownNames, signal) {
+  const form = find("#filters");
+  const rows = find("#statement-rows");
+  const foot = find("#statement-foot");
+  let turn = new AbortController();
+  const start = () => {
+    turn.abort();
+    turn = new AbortController();
+    signal.addEventListener("abort", () => turn.abort());
+    rows.replaceChildren();
+    const statement = { account, ownNames, rows, foot, filters: read(form), signal: turn.signal, day: "" };
+    find("#statement").classList.toggle("without-balance", statement.filters.byServer);
+    follow(statement);
+  };
+  form.addEventListener("change", start);
+  form.addEventListener("submit", (event) => event.preventDefault());
+  form.addEventListener("reset", () => setTimeout(start));
+  start();
+}
+
+function read(form) {
+  const { direction, from, to, least } = Object.fromEntries(new FormData(form));
+  const amount = /^\d+(\.\d+)?$/.test(least) && Number(least) > 0 ? least : "";
+  return { direction, from, to, least: amount, byServer: Boolean(from || to || amount) };
+}
+
+// Fetches a page whenever the foot of the list comes into view; its button does the same for who does not scroll.
+function follow(statement) {
+  const { foot, signal } = statement;
+  const button = make("button", { type: "button", class: "button" }, "Show more");
+  let cursor = null;
+  let shown = 0;
+  const seen = new IntersectionObserver((found) => { if (found.some((one) => one.isIntersecting)) fetchMore(); }, { rootMargin: "600px" });
+
+  const fetchMore = () => busy(button, async () => {
+    try {
+      for (let pages = 0, added = 0; added === 0 && pages < PAGES_IN_ONE_GO; pages += 1) {
+        const page = await fetchPage(statement, cursor);
+        if (signal.aborted) return;
+        added = append(statement, page.rows);
+        [cursor, shown] = [page.next, shown + added];
+        if (!cursor) { finish(shown); return; }
+      }
+      seen.unobserve(foot); // to be told again, should the foot still be in view
+      seen.observe(foot);
+    } catch (error) {
+      if (signal.aborted) return;
+      seen.disconnect();
+      foot.replaceChildren(make("p", { class: "notice bad", role: "alert" }, `The statement could not be read on. ${reasonOf(error)}`), button);
+      button.lastChild.textContent = "Try again";
+    }
+  });
+
+  const finish = (count) => {
+    seen.disconnect();
+    foot.replaceChildren(count ? make("p", { class: "quiet tiny" }, "That is all.") : fromTemplate(statement.filters.byServer || statement.filters.direction ? "nothing-found" : "no-entries"));
+    announce(count === 1 ? "One entry." : `${count} entries.`);
+  };
+
+  signal.addEventListener("abort", () => seen.disconnect());
+  button.addEventListener("click", fetchMore);
+  foot.replaceChildren(button);
+  seen.observe(foot);
+}
+
+async function fetchPage({ account, filters }, cursor) {
+  const { rows, next } = filters.byServer ? await transactions(account, filters, cursor) : await entries(account, cursor);
+  return { rows: rows.filter((row) => !filters.direction || row.direction === filters.direction), next };
+}
+
+async function entries(account, cursor) {
+  const page = await get(`/accounts/${account._id}/entries`, { limit: A_PAGE, cursor });
+  const rows = page.entries.map((entry) => ({
+    at: entry.createdAt, direction: entry.direction, amount: entry.amount, balance: entry.balanceAfter,
+    other: entry.counterAccount, transaction: entry.transaction,
+  }));
+  return { rows, next: page.nextCursor };
+}
+
+async function transactions(account, { from, to, least }, cursor) {
+  const page = await get("/transactions/", {
+    account: account._id, limit: A_PAGE, cursor, createdAfter: midnight(from), createdBefore: midnight(to, 1), minAmount: least,
+  });
+  const rows = page.transactions.map((transaction) => {
+    const isDebit = transaction.fromAccount === account._id;
+    return {
+      at: transaction.createdAt, direction: isDebit ? "DEBIT" : "CREDIT", amount: transaction.amount,
+      other: isDebit ? transaction.toAccount : transaction.fromAccount, transaction: transaction._id,
+    };
+  });
+  return { rows, next: page.nextCursor };
+}
+
+// The beginning of a day here, as the API takes it; `later` days after it.
+function midnight(day, later = 0) {
+  if (!day) return "";
+  const [year, month, date] = day.split("-").map(Number);
+  return new Date(year, month - 1, date + later).toISOString();
+}
+
+function append(statement, found) {
+  const { account, rows, ownNames } = statement;
+  for (const row of found) {
+    const day = formatDay(row.at);
+    if (day !== statement.day) rows.append(fromTemplate("statement-day", { day }));
+    statement.day = day;
+    rows.append(rowOf(row, account, ownNames));
+  }
+  return found.length;
+}
+
+function rowOf({ at, direction, amount, balance, other, transaction }, { currency }, ownNames) {
+  const isIn = direction === "CREDIT";
+  const name = ownNames.get(other) ?? `account ···${other.slice(-6)}`;
+  const open = make("button", { type: "button", class: "link" }, `${isIn ? "From" : "To"} ${name}`);
+  open.addEventListener("click", () => showReceipt(transaction, currency));
+  const row = fromTemplate("statement-row", {
+    time: formatClock(at),
+    what: open,
+    amount: `${isIn ? "+" : "−"}${formatMoney(amount, currency)}`,
+    balance: balance === undefined ? "" : formatMoney(balance, currency),
+  });
+  find("[data-slot=amount]", row).classList.toggle("in", isIn);
+  return row;
+}
