@@ -53,7 +53,7 @@ async function download(account) {
 
 function drawChart(place, account, signal) {
   load(place, signal, async () => {
-    const points = await balanceHistory(account._id);
+    const points = await balanceHistory(account);
     if (points.length) return [balanceChart(points, account.currency)];
     place.closest("section").hidden = true;
     return [];

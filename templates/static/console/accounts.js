@@ -75,7 +75,7 @@ function append(cards, accounts, signal) {
 
 // A card is complete without its chart: when that cannot be had, its place stays empty.
 async function drawChart(place, account, signal) {
-  const points = await balanceHistory(account._id, ENTRIES_OF_A_CARD).catch(() => []);
+  const points = await balanceHistory(account, ENTRIES_OF_A_CARD).catch(() => []);
   if (signal.aborted) return;
   place.replaceChildren(points.length ? sparkline(points, account.currency) : make("p", { class: "quiet tiny" }, "No movement yet"));
 }

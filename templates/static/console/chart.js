@@ -2,7 +2,7 @@
 // `points` are { at: milliseconds, balance: number }, oldest first.
 
 import { formatMoney } from "../money.js";
-import { formatDay, formatTime } from "../times.js";
+import { formatClock, formatDay, formatTime } from "../times.js";
 import { make } from "../dom.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -10,7 +10,7 @@ const WIDTH = 720;
 
 export function sparkline(points, currency) {
   const height = 48;
-  const { svg, scale } = canvas(points, currency, height, { top: 4, right: 4, bottom: 4, left: 4 });
+  const { svg, scale } = canvas(points, currency, height, { top: 3, bottom: 0 });
   svg.classList.add("sparkline");
   drawLine(svg, points, scale);
   return svg;
@@ -18,7 +18,7 @@ export function sparkline(points, currency) {
 
 export function balanceChart(points, currency) {
   const height = 240;
-  const { svg, scale } = canvas(points, currency, height, { top: 16, right: 12, bottom: 12, left: 12 });
+  const { svg, scale } = canvas(points, currency, height, { top: 2, bottom: 0 });
   const figure = make("figure", { class: "chart" });
   const readout = make("p", { class: "readout money", "aria-hidden": "true" });
   drawGrid(svg, scale);
@@ -30,12 +30,22 @@ export function balanceChart(points, currency) {
     readout.textContent = `${formatMoney(point.balance, currency)} on ${formatTime(point.at)}`;
   });
   svg.addEventListener("pointerleave", () => { cursor.hide(); rest(); });
-  const rest = () => { readout.textContent = `Between ${formatMoney(scale.low, currency)} and ${formatMoney(scale.high, currency)}`; };
+  const rest = () => { readout.textContent = `Lowest ${formatMoney(scale.low, currency)}, highest ${formatMoney(scale.high, currency)}`; };
   rest();
-  const ends = make("p", { class: "ends", "aria-hidden": "true" },
-    make("span", {}, formatDay(points[0].at)), make("span", {}, formatDay(points.at(-1).at)));
-  figure.append(readout, svg, ends);
+  figure.append(readout, plotOf(svg, scale, currency), endsOf(points));
   return figure;
+}
+
+// The numbers stand beside the drawing and not in it: it is stretched to its place, and they would be, too.
+function plotOf(svg, { top, floor }, currency) {
+  const label = (value) => make("span", { class: "money", "aria-hidden": "true" }, formatMoney(value, currency));
+  return make("div", { class: "plot" }, svg, make("p", { class: "scale" }, label(top), label((top + floor) / 2), label(floor)));
+}
+
+function endsOf(points) {
+  const [first, last] = [points[0].at, points.at(-1).at];
+  const format = formatDay(first) === formatDay(last) ? formatClock : formatDay;
+  return make("p", { class: "ends", "aria-hidden": "true" }, make("span", {}, format(first)), make("span", {}, format(last)));
 }
 
 function canvas(points, currency, height, margin) {
@@ -47,12 +57,12 @@ function scaleOf(points, height, margin) {
   const balances = points.map(({ balance }) => balance);
   const [first, last] = [points[0].at, points.at(-1).at];
   const [low, high] = [Math.min(...balances), Math.max(...balances)];
-  const span = high - low || Math.abs(high) || 1;
-  const floor = high === low ? low - span / 2 : low;
+  const floor = Math.min(0, low);
+  const top = Math.max(high, floor + 1);
   return {
-    low, high, height, margin,
-    x: (at) => margin.left + (WIDTH - margin.left - margin.right) * (last === first ? 1 : (at - first) / (last - first)),
-    y: (balance) => height - margin.bottom - (height - margin.top - margin.bottom) * ((balance - floor) / span),
+    low, high, floor, top, height, margin,
+    x: (at) => WIDTH * ((at - first) / (last - first || 1)),
+    y: (balance) => height - margin.bottom - (height - margin.top - margin.bottom) * ((balance - floor) / (top - floor)),
   };
 }
 

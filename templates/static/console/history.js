@@ -4,12 +4,12 @@ import { get } from "./api.js";
 
 const ENTRIES = 200;
 
-// Points { at, balance }, oldest first, the first one standing before the oldest entry read; none for an empty account.
-export async function balanceHistory(accountId, limit = ENTRIES) {
-  const { entries } = await get(`/accounts/${accountId}/entries`, { limit });
+// Points { at, balance }, oldest first, from the opening of the account (or the oldest entry read) until now; none for an
+// account on which nothing has moved.
+export async function balanceHistory(account, limit = ENTRIES) {
+  const { entries } = await get(`/accounts/${account._id}/entries`, { limit });
   if (entries.length === 0) return [];
   const points = entries.reverse().map((entry) => ({ at: Date.parse(entry.createdAt), balance: entry.balanceAfter }));
-  const [oldest] = entries;
-  const before = oldest.balanceAfter + (oldest.direction === "DEBIT" ? oldest.amount : -oldest.amount);
-  return [{ at: points[0].at, balance: before }, ...points];
+  const opening = entries[0].sequence === 1 ? [{ at: Date.parse(account.createdAt), balance: 0 }] : [];
+  return [...opening, ...points, { at: Math.max(Date.now(), points.at(-1).at), balance: points.at(-1).balance }];
 }
