@@ -74,6 +74,8 @@ addEventListener(SIGNED_OUT, () => {
   document.body.classList.remove("signed-in");
   showLogin("Your session has ended. Log in again to go on.");
 });
+// A link to where one is begins the view anew; the browser itself would do nothing.
+find(".bar nav").addEventListener("click", ({ target }) => { if (target.hash === location.hash) showView(); });
 find("#log-out").addEventListener("click", ({ currentTarget }) => busy(currentTarget, logOut));
 showNetwork();
 showView();

@@ -11,20 +11,20 @@ import { enterPeople, refreshPeople } from "./people.js";
 import { languages } from "./snippets.js";
 
 let language = "http";
-
-const chosen = () => endpointById(find("#endpoint").value);
+let chosen = null; // the endpoint whose form is shown
 
 function choose(id) {
   find("#endpoint").value = id;
-  const { summary, needsToken } = chosen();
+  chosen = endpointById(id);
+  const { summary, needsToken } = chosen;
   find("#about").textContent = `${summary}.${needsToken && !actor() ? " Needs a token: register or log in first." : ""}`;
   find("#as-field").hidden = !needsToken || people.size === 0;
-  showForm(chosen());
+  showForm(chosen);
   showRequest();
 }
 
 function showRequest() {
-  find("#snippet").textContent = languages[language](requestOf(chosen()));
+  find("#snippet").textContent = languages[language](requestOf(chosen));
 }
 
 function showKnown() {
@@ -32,14 +32,14 @@ function showKnown() {
   find("#known-transactions").replaceChildren(...transactions.map((id) => new Option(id, id)));
   find("#as").replaceChildren(...[...people].map(([email, { user }]) => new Option(`${user.name} (${email})`, email)), new Option("Nobody, without a token", ""));
   find("#as").value = actor()?.user.email ?? "";
-  find("#as-field").hidden = !chosen().needsToken || people.size === 0;
+  find("#as-field").hidden = !chosen.needsToken || people.size === 0;
 }
 
 async function send(event) {
   event.preventDefault();
   const button = find("#send");
   if (button.disabled) return;
-  const endpoint = chosen();
+  const endpoint = chosen;
   const request = requestOf(endpoint);
   button.disabled = true;
   try {
@@ -100,11 +100,13 @@ showKnown();
 openTarget();
 find("#bench").hidden = false;
 addEventListener("hashchange", openTarget);
-find("#endpoint").addEventListener("change", () => choose(chosen().id));
-find("#as").addEventListener("change", ({ currentTarget }) => { actAs(currentTarget.value); choose(chosen().id); });
-find("#call").addEventListener("input", showRequest);
+find("#endpoint").addEventListener("change", ({ currentTarget }) => choose(currentTarget.value));
+find("#as").addEventListener("change", ({ currentTarget }) => { actAs(currentTarget.value); choose(chosen.id); });
+find("#fields").addEventListener("input", showRequest);
+find("#more-fields").addEventListener("input", showRequest);
+find("#raw").addEventListener("input", showRequest);
 find("#call").addEventListener("submit", send);
-find("#as-json").addEventListener("click", () => { showRaw(find("#raw-field").hidden, chosen()); showRequest(); });
+find("#as-json").addEventListener("click", () => { showRaw(find("#raw-field").hidden, chosen); showRequest(); });
 find("#copy").addEventListener("click", ({ currentTarget }) => copyText(find("#snippet").textContent, currentTarget));
 makeTabs(find(".said .tabs"), (tab) => {
   language = tab.dataset.language;
@@ -112,7 +114,12 @@ makeTabs(find(".said .tabs"), (tab) => {
   showRequest();
 });
 for (const link of findAll(".try")) {
-  link.addEventListener("click", () => { choose(link.dataset.endpoint); find("#endpoint").focus({ preventScroll: true }); });
+  link.addEventListener("click", (event) => {
+    event.preventDefault(); // following the link would take the focus away again
+    choose(link.dataset.endpoint);
+    find("#try").scrollIntoView();
+    find("#endpoint").focus({ preventScroll: true });
+  });
 }
 const demo = find("#demo");
 if (demo) {
