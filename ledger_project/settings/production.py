@@ -54,7 +54,7 @@ LOGGING = logging_config(env.str("LOG_FORMAT", default="json"))
 
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "ledger_project.static_storage.StaticStorage"},
 }
 
 # TLS ends at the proxy in front, which says so in this header and must strip it from what clients send.

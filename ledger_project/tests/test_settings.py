@@ -75,6 +75,30 @@ def test_production_refuses_equal_secrets():
     assert "JWT_SIGNING_KEY" in done.stderr
 
 
+@pytest.mark.parametrize(("name", "has_demo"), [("local", "True"), ("production", "False"), ("test", "False")])
+def test_money_for_nothing_is_there_on_ones_own_machine_only(name, has_demo, tmp_path):
+    env = production(
+        DJANGO_SETTINGS_MODULE=f"ledger_project.settings.{name}", LEDGER_DATA_DIR=str(tmp_path), DEMO="true"
+    )
+    done = run("-c", "from django.conf import settings; print(settings.DEMO)", env=env)
+    assert done.stdout.strip() == has_demo
+
+
+def test_production_serves_each_script_under_the_name_of_its_content(tmp_path):
+    code = (
+        "import django; django.setup()\n"
+        "from django.conf import settings; from django.core.management import call_command\n"
+        f"settings.STATIC_ROOT = {str(tmp_path)!r}\n"
+        "call_command('collectstatic', interactive=False, verbosity=0)\n"
+    )
+    done = run("-c", code, env=production())
+    assert done.returncode == 0, done.stderr
+    names = json.loads((tmp_path / "staticfiles.json").read_text())["paths"]
+    script = (tmp_path / names["console/main.js"]).read_text()
+    assert f'from "./{Path(names["console/accounts.js"]).name}"' in script
+    assert f'from "../{names["session.js"]}"' in script
+
+
 @pytest.fixture(scope="module")
 def standalone(tmp_path_factory):
     """A mongod that is no replica set."""
