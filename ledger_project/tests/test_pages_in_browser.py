@@ -61,6 +61,9 @@ def walk(page: Page, settings: Any, asha: Any, account: Account, payee: Account)
         page.get_by_role("link", name="See the account").click()
         expect(page.get_by_text("That is all.")).to_be_visible()
         yield "account"
+        page.get_by_role("button", name="Download").click()
+        yield "download"
+        page.get_by_role("button", name="Cancel").click()
         page.locator("#statement-rows .link").first.click()
         expect(page.locator(".sides")).to_be_visible()
         yield "transaction"

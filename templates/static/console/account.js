@@ -5,9 +5,9 @@ import { formatMoney } from "../money.js";
 import { nameOf, statusBadge } from "./accounts.js";
 import { get } from "./api.js";
 import { balanceChart } from "./chart.js";
-import { downloadEntries } from "./download.js";
+import { askForStatement } from "./download.js";
 import { balanceHistory } from "./history.js";
-import { announce, busy, load, reasonOf } from "./states.js";
+import { load } from "./states.js";
 import { showStatement } from "./statement.js";
 
 export const title = "Account";
@@ -36,19 +36,8 @@ function headOf(account) {
   if (account.status === "ACTIVE") pay.href = `#/send/${account._id}`;
   else pay.remove();
   find("[data-copy]", head).addEventListener("click", ({ currentTarget }) => copyText(account._id, currentTarget));
-  find("[data-download]", head).addEventListener("click", ({ currentTarget }) => busy(currentTarget, () => download(account)));
+  find("[data-download]", head).addEventListener("click", () => askForStatement(account));
   return [head];
-}
-
-async function download(account) {
-  const said = find("#download-said");
-  try {
-    const count = await downloadEntries(account, (sofar) => said.replaceChildren(`${sofar} entries so far…`));
-    said.replaceChildren(`${count} entries saved.`);
-  } catch (error) {
-    said.replaceChildren(`The download did not work. ${reasonOf(error)}`);
-  }
-  announce(said.textContent);
 }
 
 function drawChart(place, account, signal) {

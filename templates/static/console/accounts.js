@@ -10,7 +10,7 @@ import { announce, busy, load, reasonOf, showWrongs } from "./states.js";
 export const title = "Accounts";
 
 const A_PAGE = 24;
-const ENTRIES_OF_A_CARD = 50;
+const POINTS_OF_A_CARD = 50;
 
 export function show(main, { signal }) {
   main.replaceChildren(fromTemplate("accounts"));
@@ -75,7 +75,7 @@ function append(cards, accounts, signal) {
 
 // A card is complete without its chart: when that cannot be had, its place stays empty.
 async function drawChart(place, account, signal) {
-  const points = await balanceHistory(account, ENTRIES_OF_A_CARD).catch(() => []);
+  const points = await balanceHistory(account, POINTS_OF_A_CARD).catch(() => []);
   if (signal.aborted) return;
   place.replaceChildren(points.length ? sparkline(points, account.currency) : make("p", { class: "quiet tiny" }, "No movement yet"));
 }

@@ -22,6 +22,11 @@ export async function ask(method, path, body) {
   return JSON.parse(answer.text);
 }
 
+export async function fetchFile(path, query) {
+  const answer = await call("GET", withQuery(path, query));
+  return answer.file;
+}
+
 export const get = (path, query = {}) => ask("GET", withQuery(path, query));
 export const post = (path, body) => ask("POST", path, body);
 

@@ -1,28 +1,37 @@
-// All entries of an account as a CSV file, oldest first.
+// An account's statement for a period as a file: the ledger writes it, this page fetches it with its token and saves it.
 
-import { get } from "./api.js";
+import { find } from "../dom.js";
+import { midnight } from "../times.js";
+import { fetchFile } from "./api.js";
+import { announce, busy, reasonOf } from "./states.js";
 
-const A_PAGE = 200;
-const COLUMNS = ["sequence", "createdAt", "direction", "amount", "currency", "balanceAfter", "counterAccount", "transaction", "hash"];
-
-// Saves the file and returns the number of its entries.
-export async function downloadEntries(account, progress) {
-  const entries = [];
-  let cursor = null;
-  do {
-    const page = await get(`/accounts/${account._id}/entries`, { limit: A_PAGE, cursor });
-    entries.push(...page.entries);
-    cursor = page.nextCursor;
-    progress(entries.length);
-  } while (cursor);
-  const lines = entries.reverse().map((entry) => COLUMNS.map((column) => entry[column]).join(","));
-  save(`statement-${account._id}.csv`, "text/csv", [COLUMNS.join(","), ...lines, ""].join("\r\n"));
-  return entries.length;
+export function askForStatement(account) {
+  const dialog = find("#download-dialog");
+  const form = find("form", dialog);
+  const said = find(".notice", dialog);
+  said.replaceChildren();
+  find("[data-close]", dialog).onclick = () => dialog.close();
+  form.onsubmit = (event) => {
+    event.preventDefault();
+    busy(find("button[type=submit]", form), () => download(account, form, dialog, said));
+  };
+  dialog.showModal();
 }
 
-function save(name, type, text) {
-  const address = URL.createObjectURL(new Blob([text], { type }));
-  const link = Object.assign(document.createElement("a"), { href: address, download: name });
-  link.click();
+async function download(account, form, dialog, said) {
+  const { from, to, format } = Object.fromEntries(new FormData(form));
+  try {
+    const file = await fetchFile(`/accounts/${account._id}/statement`, { from: midnight(from), to: midnight(to, 1), format });
+    save(`statement-${account._id}.${format}`, file);
+    dialog.close();
+    announce("The statement is saved.");
+  } catch (error) {
+    said.replaceChildren(reasonOf(error));
+  }
+}
+
+function save(name, file) {
+  const address = URL.createObjectURL(file);
+  Object.assign(document.createElement("a"), { href: address, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(address), 60_000);
 }

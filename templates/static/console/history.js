@@ -2,14 +2,12 @@
 
 import { get } from "./api.js";
 
-const ENTRIES = 200;
-
-// Points { at, balance }, oldest first, from the opening of the account (or the oldest entry read) until now; none for an
-// account on which nothing has moved.
-export async function balanceHistory(account, limit = ENTRIES) {
-  const { entries } = await get(`/accounts/${account._id}/entries`, { limit });
-  if (entries.length === 0) return [];
-  const points = entries.reverse().map((entry) => ({ at: Date.parse(entry.createdAt), balance: entry.balanceAfter }));
-  const opening = entries[0].sequence === 1 ? [{ at: Date.parse(account.createdAt), balance: 0 }] : [];
-  return [...opening, ...points, { at: Math.max(Date.now(), points.at(-1).at), balance: points.at(-1).balance }];
+// Points { at, balance }, oldest first, from the opening of the account until now; none when nothing has moved on it.
+export async function balanceHistory(account, points = 200) {
+  const history = await get(`/accounts/${account._id}/history`, { points });
+  const found = history.points.map(({ at, balance }) => ({ at: Date.parse(at), balance }));
+  if (found.length === 0) return [];
+  const opened = Date.parse(account.createdAt);
+  const last = found.at(-1);
+  return [{ at: Math.min(opened, found[0].at), balance: 0 }, ...found, { at: Math.max(Date.now(), last.at), balance: last.balance }];
 }

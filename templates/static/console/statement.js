@@ -5,7 +5,7 @@
 
 import { find, fromTemplate, make } from "../dom.js";
 import { formatMoney } from "../money.js";
-import { formatClock, formatDay } from "../times.js";
+import { formatClock, formatDay, midnight } from "../times.js";
 import { get } from "./api.js";
 import { showReceipt } from "./receipt.js";
 import { announce, busy, reasonOf } from "./states.js";
@@ -104,13 +104,6 @@ async function transactions(account, { from, to, least }, cursor) {
     };
   });
   return { rows, next: page.nextCursor };
-}
-
-// The beginning of a day here, as the API takes it; `later` days after it.
-function midnight(day, later = 0) {
-  if (!day) return "";
-  const [year, month, date] = day.split("-").map(Number);
-  return new Date(year, month - 1, date + later).toISOString();
 }
 
 function append(statement, found) {

@@ -8,7 +8,7 @@ export function showAnswer(answer, meaning) {
   const line = `${answer.status} ${answer.statusText}`.trim();
   find("#answer-line").replaceChildren(
     make("span", { class: answer.ok ? "status ok" : "status" }, line), make("span", { class: "quiet small" }, ` ${answer.milliseconds} ms`));
-  find("#answer-body").replaceChildren(...colored(answer.text));
+  find("#answer-body").replaceChildren(...bodyOf(answer));
   find("#answer-headers").textContent = [...answer.headers].map(([name, value]) => `${name}: ${value}`).join("\n");
   find("#answer-says").hidden = !meaning;
   find("#answer-says").textContent = meaning ?? "";
@@ -23,6 +23,11 @@ export function showNoAnswer(reason) {
   find("#answer-says").hidden = true;
   reveal();
   find("#announcement").textContent = reason;
+}
+
+function bodyOf({ headers, file, text }) {
+  const type = headers.get("Content-Type") ?? "";
+  return /json|text|yaml/.test(type) ? colored(text) : [`${type}, ${file.size} bytes`];
 }
 
 function reveal() {
