@@ -25,6 +25,13 @@ def tags() -> list[Described]:
 
 
 @cache
+def shared_parameters() -> list[Described]:
+    """What any endpoint takes besides what it says itself."""
+    shared = openapi.document()["components"]["parameters"].values()
+    return [{"name": parameter["name"], "description": _prose(parameter["description"])} for parameter in shared]
+
+
+@cache
 def shared_refusals() -> list[Described]:
     """What any endpoint may answer besides what it says itself."""
     shared = openapi.document()["components"]["responses"].values()
@@ -50,9 +57,12 @@ def _endpoint(method: str, path: str, operation: Described) -> Described:
 
 
 def _parameter(described: Described) -> Described:
+    """One that is a reference is shared by all endpoints, and the page explains it once."""
     parameter = _resolved(described)
-    required = parameter.get("required", False)
-    return _field(parameter["name"], parameter["in"], parameter["schema"], required, parameter.get("description"))
+    required, description = parameter.get("required", False), parameter.get("description", "")
+    if "$ref" in described:
+        description = ""
+    return _field(parameter["name"], parameter["in"], parameter["schema"], required, description)
 
 
 def _place(field: Described) -> int:
@@ -67,7 +77,7 @@ def _properties(body: Described) -> list[Described]:
     return [_field(name, "body", properties[name], name in required) for name in names]
 
 
-def _field(name: str, place: str, described: Described, required: bool, help_text: str | None = None) -> Described:
+def _field(name: str, place: str, described: Described, required: bool, description: str | None = None) -> Described:
     """One input of the form; `kind` says what can be put in."""
     schema = _resolved(described)
     return {
@@ -75,7 +85,7 @@ def _field(name: str, place: str, described: Described, required: bool, help_tex
         "place": place,
         "kind": _kind(schema),
         "required": required,
-        "description": _prose(help_text or schema.get("description", "")),
+        "description": _prose(schema.get("description", "") if description is None else description),
         "choices": schema.get("enum", ()),
         "default": schema.get("default"),
         "limits": {limit: schema[limit] for limit in ("minimum", "maximum", "maxLength") if limit in schema},

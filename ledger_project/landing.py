@@ -5,7 +5,7 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from ledger_project import openapi
-from ledger_project.endpoints import shared_refusals, tags
+from ledger_project.endpoints import shared_parameters, shared_refusals, tags
 from ledger_project.pages import SWAGGER_UI, render_page
 from ledger_project.proofs import CLAIMS
 from ledger_project.public import PublicPage
@@ -40,7 +40,13 @@ class LandingPage(PublicPage):
 
     def get(self, request: Request) -> HttpResponse:
         """The page."""
-        context = {"claims": CLAIMS, "tags": tags(), "shared_refusals": shared_refusals(), "demo": settings.DEMO}
+        context = {
+            "claims": CLAIMS,
+            "tags": tags(),
+            "shared_parameters": shared_parameters(),
+            "shared_refusals": shared_refusals(),
+            "demo": settings.DEMO,
+        }
         return render_page(request._request, "landing.html", context)
 
 

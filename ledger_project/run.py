@@ -194,6 +194,7 @@ class _Announcer(threading.Thread):
             (
                 "",
                 f"  Backend Ledger is running at {self.url}",
+                f"    Console       {self.url}/console/",
                 f"    API docs      {self.url}/api/docs/",
                 f"    Admin         {self.url}/admin/     {staff}  {staff_password}",
                 f"    System user   {system}  {system_password}",

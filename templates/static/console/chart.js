@@ -57,13 +57,20 @@ function scaleOf(points, height, margin) {
   const balances = points.map(({ balance }) => balance);
   const [first, last] = [points[0].at, points.at(-1).at];
   const [low, high] = [Math.min(...balances), Math.max(...balances)];
-  const floor = Math.min(0, low);
-  const top = Math.max(high, floor + 1);
+  const floor = -roundUp(Math.max(0, -low));
+  const top = roundUp(high) || floor + 1;
   return {
     low, high, floor, top, height, margin,
     x: (at) => WIDTH * ((at - first) / (last - first || 1)),
     y: (balance) => height - margin.bottom - (height - margin.top - margin.bottom) * ((balance - floor) / (top - floor)),
   };
+}
+
+// To a fifth of its power of ten: 1,036 to 1,200.
+function roundUp(value) {
+  if (value <= 0) return 0;
+  const unit = 10 ** Math.floor(Math.log10(value)) / 5;
+  return Math.ceil(value / unit) * unit;
 }
 
 function drawGrid(svg, { height, margin }) {

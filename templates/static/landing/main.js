@@ -35,7 +35,7 @@ function showKnown() {
   find("#as-field").hidden = !chosen.needsToken || people.size === 0;
 }
 
-async function send(event) {
+async function sendCall(event) {
   event.preventDefault();
   const button = find("#send");
   if (button.disabled) return;
@@ -65,7 +65,8 @@ function meaningOf(endpoint, answer) {
 }
 
 async function beginDemo({ currentTarget: button }) {
-  button.disabled = true;
+  const send = find("#send"); // another form is about to be there
+  [button.disabled, send.disabled] = [true, true];
   find("#demo-said").textContent = "";
   try {
     await enterPeople();
@@ -79,7 +80,7 @@ async function beginDemo({ currentTarget: button }) {
   } catch (error) {
     find("#demo-said").textContent = error.message;
   } finally {
-    button.disabled = false;
+    [button.disabled, send.disabled] = [false, false];
   }
 }
 
@@ -105,7 +106,7 @@ find("#as").addEventListener("change", ({ currentTarget }) => { actAs(currentTar
 find("#fields").addEventListener("input", showRequest);
 find("#more-fields").addEventListener("input", showRequest);
 find("#raw").addEventListener("input", showRequest);
-find("#call").addEventListener("submit", send);
+find("#call").addEventListener("submit", sendCall);
 find("#as-json").addEventListener("click", () => { showRaw(find("#raw-field").hidden, chosen); showRequest(); });
 find("#copy").addEventListener("click", ({ currentTarget }) => copyText(find("#snippet").textContent, currentTarget));
 makeTabs(find(".said .tabs"), (tab) => {
