@@ -112,6 +112,7 @@ def test_an_account_shows_its_balance_its_chart_and_the_entries_behind_them(
     expect(page.locator(".balance.large")).to_have_text("₹850.00")
     in_words = re.compile("from ₹0.00 .* to ₹850.00")
     expect(page.get_by_role("img", name=in_words)).to_be_visible()
+    assert page.locator(".scale span").all_inner_texts() == ["₹1,000.00", "₹500.00", "₹0.00"]
     expect(page.locator("#statement-foot")).to_contain_text("That is all.")
     assert rows(page) == ["-₹50.00", "-₹100.00", "+₹1,000.00"]
     assert page.locator("#statement-rows .after").all_inner_texts() == ["₹850.00", "₹900.00", "₹1,000.00"]

@@ -57,7 +57,7 @@ function scaleOf(points, height, margin) {
   const balances = points.map(({ balance }) => balance);
   const [first, last] = [points[0].at, points.at(-1).at];
   const [low, high] = [Math.min(...balances), Math.max(...balances)];
-  const floor = -roundUp(Math.max(0, -low));
+  const floor = 0 - roundUp(-low); // a mere minus would make a zero negative
   const top = roundUp(high) || floor + 1;
   return {
     low, high, floor, top, height, margin,
