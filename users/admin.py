@@ -2,7 +2,6 @@
 
 from typing import Any, ClassVar
 
-from bson import ObjectId
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
