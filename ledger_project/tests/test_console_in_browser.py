@@ -157,6 +157,16 @@ def test_the_statement_is_narrowed_down_by_direction_amount_and_period(page: Pag
     expect(page.locator("#statement-rows tr:not(.day)")).to_have_count(4)
 
 
+def test_a_filter_that_little_fits_looks_so_far_and_no_further_until_told(page: Page, asha: Any, account: Account, pay):
+    pay(*[1] * 520)
+    log_in(page, asha)
+    open_statement(page, account)
+    page.get_by_label("Show").select_option("Money in")
+    page.get_by_role("button", name="Look further back").click()
+    expect(page.locator("#statement-rows tr:not(.day)")).to_have_count(1)
+    assert rows(page) == ["+₹1,000.00"]
+
+
 @pytest.mark.parametrize(("file_format", "begins"), [("csv", b""), ("pdf", b"%PDF-")])
 def test_the_statement_is_downloaded_as_a_file(
     page: Page, asha: Any, account: Account, pay, tmp_path: Path, file_format: str, begins: bytes

@@ -12,6 +12,7 @@ export const SENT = "sent"; // at least once, and how it ended is not known here
 export const DONE = "done";
 
 const PAUSES = [1, 2, 4]; // seconds before the second, third and fourth try
+const LONGEST_PAUSE = 10; // whatever Retry-After says: after it, one is asked instead
 
 export function current(user) {
   return JSON.parse(sessionStorage.getItem(nameOf(user)));
@@ -33,7 +34,7 @@ export async function send(payment) {
   keep({ ...payment, state: SENT });
   let error = null;
   for (const pause of [0, ...PAUSES]) {
-    await wait(Math.max(pause, error?.retryAfter ?? 0));
+    await wait(Math.max(pause, Math.min(error?.retryAfter ?? 0, LONGEST_PAUSE)));
     try {
       return keep({ ...payment, state: DONE, transaction: await ask(payment) });
     } catch (caught) {

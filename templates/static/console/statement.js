@@ -23,7 +23,7 @@ export function showStatement(account, ownNames, signal) {
     turn = new AbortController();
     signal.addEventListener("abort", () => turn.abort());
     rows.replaceChildren();
-    const statement = { account, ownNames, rows, foot, filters: read(form), signal: turn.signal, day: "" };
+    const statement = { account, ownNames, rows, foot, filters: read(form), signal: turn.signal, cursor: null, shown: 0, day: "" };
     find("#statement").classList.toggle("without-balance", statement.filters.byServer);
     follow(statement);
   };
@@ -39,46 +39,57 @@ function read(form) {
   return { direction, from, to, least: amount, byServer: Boolean(from || to || amount) };
 }
 
-// Fetches a page whenever the foot of the list comes into view; its button does the same for who does not scroll.
+// Reads on whenever the foot of the list comes into view; its button does the same for who does not scroll.
 function follow(statement) {
   const { foot, signal } = statement;
-  const button = make("button", { type: "button", class: "button" }, "Show more");
-  let cursor = null;
-  let shown = 0;
-  const seen = new IntersectionObserver((found) => { if (found.some((one) => one.isIntersecting)) fetchMore(); }, { rootMargin: "600px" });
+  const said = make("p", { class: "notice bad", role: "alert" });
+  const label = make("span", {}, "Show more");
+  const button = make("button", { type: "button", class: "button" }, label);
+  const seen = new IntersectionObserver((found) => { if (found.some((one) => one.isIntersecting)) more(); }, { rootMargin: "600px" });
 
-  const fetchMore = () => busy(button, async () => {
+  const more = () => busy(button, async () => {
+    seen.disconnect();
+    said.replaceChildren();
     try {
-      for (let pages = 0, added = 0; added === 0 && pages < PAGES_IN_ONE_GO; pages += 1) {
-        const page = await fetchPage(statement, cursor);
-        if (signal.aborted) return;
-        added = append(statement, page.rows);
-        [cursor, shown] = [page.next, shown + added];
-        if (!cursor) { finish(shown); return; }
-      }
-      seen.unobserve(foot); // to be told again, should the foot still be in view
-      seen.observe(foot);
+      const hasFound = await readOn(statement);
+      if (signal.aborted) return;
+      label.textContent = hasFound ? "Show more" : "Look further back";
+      if (!statement.cursor) finish(statement);
+      else if (hasFound) seen.observe(foot); // which tells at once should the foot still be in view
     } catch (error) {
       if (signal.aborted) return;
-      seen.disconnect();
-      foot.replaceChildren(make("p", { class: "notice bad", role: "alert" }, `The statement could not be read on. ${reasonOf(error)}`), button);
-      button.lastChild.textContent = "Try again";
+      said.replaceChildren(`The statement could not be read on. ${reasonOf(error)}`);
+      label.textContent = "Try again";
     }
   });
 
-  const finish = (count) => {
-    seen.disconnect();
-    foot.replaceChildren(count ? make("p", { class: "quiet tiny" }, "That is all.") : fromTemplate(statement.filters.byServer || statement.filters.direction ? "nothing-found" : "no-entries"));
-    announce(count === 1 ? "One entry." : `${count} entries.`);
-  };
-
+  foot.replaceChildren(said, button);
+  button.addEventListener("click", more);
   signal.addEventListener("abort", () => seen.disconnect());
-  button.addEventListener("click", fetchMore);
-  foot.replaceChildren(button);
   seen.observe(foot);
 }
 
-async function fetchPage({ account, filters }, cursor) {
+// Whether there was anything to show, or nothing is left.
+async function readOn(statement) {
+  for (let pages = 0; pages < PAGES_IN_ONE_GO; pages += 1) {
+    const { rows, next } = await fetchPage(statement);
+    if (statement.signal.aborted) return false;
+    statement.cursor = next;
+    statement.shown += rows.length;
+    append(statement, rows);
+    if (rows.length || !next) return true;
+  }
+  return false;
+}
+
+function finish({ foot, shown, filters }) {
+  const isFiltered = filters.byServer || filters.direction;
+  const none = () => fromTemplate(isFiltered ? "nothing-found" : "no-entries");
+  foot.replaceChildren(shown ? make("p", { class: "quiet tiny" }, "That is all.") : none());
+  announce(shown === 1 ? "One entry." : `${shown} entries.`);
+}
+
+async function fetchPage({ account, filters, cursor }) {
   const { rows, next } = filters.byServer ? await transactions(account, filters, cursor) : await entries(account, cursor);
   return { rows: rows.filter((row) => !filters.direction || row.direction === filters.direction), next };
 }
@@ -114,7 +125,6 @@ function append(statement, found) {
     statement.day = day;
     rows.append(rowOf(row, account, ownNames));
   }
-  return found.length;
 }
 
 function rowOf({ at, direction, amount, balance, other, transaction }, { currency }, ownNames) {
