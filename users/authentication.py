@@ -121,7 +121,7 @@ def lookups(tokens: Collection[Token]) -> list[Document]:
     return [
         {"$lookup": {"from": source, "pipeline": [{"$match": match}, {"$project": fields}], "as": name}}
         for source, match, fields, name in (
-            (USERS, users, {"token_generation": 1}, "users"),
+            (USERS, users, {"token_generation": {"$ifNull": ["$token_generation", 0]}}, "users"),
             (BLACKLIST, revoked, {"_id": 1}, "revoked"),
         )
     ]
