@@ -3,7 +3,8 @@
     python -m office.screenshots [NAME...]
 
 Starts servers of its own, fills a ledger with a month of a small bank's life, and takes each page of PAGES in the
-system's Chromium (CHROMIUM names another). To add a picture, add a line to PAGES.
+system's Chromium (CHROMIUM names another); then the public page and the console. To add a picture of the admin, add a
+line to PAGES.
 """
 
 import os
@@ -74,6 +75,8 @@ def main(names: list[str]) -> None:
         demo = filled()
         with served() as site:
             take(site, demo, {name: PAGES[name] for name in names or PAGES})
+            if not names:
+                take_public(site)
 
 
 def take(site: str, demo: Demo, shots: dict[str, Shot]) -> None:
@@ -82,9 +85,8 @@ def take(site: str, demo: Demo, shots: dict[str, Shot]) -> None:
     from playwright.sync_api import sync_playwright
 
     FOLDER.mkdir(parents=True, exist_ok=True)
-    executable = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=_chromium(), args=["--no-sandbox"])
         for name, shot in shots.items():
             context = browser.new_context(base_url=site, viewport={"width": WIDTH, "height": HEIGHT})
             if shot.visitor:
@@ -98,6 +100,23 @@ def take(site: str, demo: Demo, shots: dict[str, Shot]) -> None:
             _shrink(FOLDER / f"{name}.png")
             print(FOLDER / f"{name}.png")  # noqa: T201
             context.close()
+
+
+def take_public(site: str) -> None:
+    """Write the pictures of the page and the console into FOLDER."""
+    from playwright.sync_api import sync_playwright
+
+    from ledger_project.tests.pictures import take_pictures
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=_chromium(), args=["--no-sandbox"])
+        for picture in take_pictures(browser.new_page(base_url=site), FOLDER):
+            _shrink(picture)
+            print(picture)  # noqa: T201
+
+
+def _chromium() -> str | None:
+    return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 
 
 def _shrink(picture: Path) -> None:

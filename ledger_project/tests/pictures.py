@@ -49,7 +49,8 @@ def _pay(page: Page, people: list[dict], payer: int, amount: float, *, key: str)
         "amount": amount,
         "idempotencyKey": key,
     }
-    page.request.post("/api/transactions/", data=body, headers={"Authorization": f"Bearer {people[payer]['token']}"})
+    headers = {"Authorization": f"Bearer {people[payer]['token']}"}
+    page.request.post("/api/transactions/", data=body, headers=headers, max_retries=3)  # the key makes it once
 
 
 def _picture(page: Page, path: Path) -> Path:

@@ -15,6 +15,7 @@ from ledger_project import openapi
 from ledger_project.tests.console import PASSWORD
 from ledger_project.tests.pictures import take_pictures
 from transactions.models import Transaction
+from users.tests.waiting import wait_until
 
 TRANSFER = "createTransfer"
 
@@ -29,9 +30,12 @@ def bench(page: Page) -> Page:
 
 def send(page: Page, status: str) -> dict[str, Any]:
     """Send the form; the body of the answer, which has this status."""
-    page.get_by_role("button", name="Send", exact=True).click()
+    with page.expect_response(lambda response: "/api/" in response.url) as answered:
+        page.get_by_role("button", name="Send", exact=True).click()
+    body = answered.value.json()
+    wait_until(lambda: json.loads(page.locator("#answer-body").inner_text()) == body)  # the one before is gone
     expect(page.locator("#answer-line")).to_contain_text(status)
-    return json.loads(page.locator("#answer-body").inner_text())
+    return body
 
 
 def choose(page: Page, operation: str) -> None:

@@ -14,14 +14,13 @@ def create(apps, schema_editor) -> None:
     for name in ("status", "currency", "kind"):
         database.accounts.create_index([(name, 1), ("_id", 1)], name=f"by_{name}")
     database.create_collection("roll_ups")  # now, for it is written in a transaction
-    database.notifications.create_index("created_at", name="failed", partialFilterExpression={"status": "FAILED"})
 
 
 class Migration(migrations.Migration):
     dependencies = [
         ("office", "0001_initial"),
         ("accounts", "0002_rules"),
-        ("users", "0002_indexes"),
+        ("users", "0005_tokens_and_sessions"),
         ("transactions", "0002_rules"),
     ]
     operations = [migrations.RunPython(create, migrations.RunPython.noop)]

@@ -10,7 +10,7 @@ from office.models import HourlyMovement
 
 
 def test_beat_calls_a_task_that_exists():
-    entry = app.conf.beat_schedule["roll-up"]
+    entry = app.conf.beat_schedule["roll_up"]
 
     assert entry["schedule"] == settings.ROLL_UP_SECONDS
     assert entry["task"] in app.tasks
