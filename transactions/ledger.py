@@ -27,7 +27,7 @@ from transactions.posting import AccountState, Books, Command, Decision, Order, 
 from transactions.refusals import Forbidden, IdempotencyKeyReused, NotPosted, OutcomeUnknown, Overdue, TooBusy
 from transactions.signals import transactions_completed
 from transactions.turn import HostTurn
-from users.authentication import Token, TokenRefused, lookups, still_counts
+from users.authentication import Token, TokenRefused, counting, lookups
 
 logger = logging.getLogger(__name__)
 
@@ -135,12 +135,12 @@ def _narrow_down(deadline: float, orders: Sequence[Order], error: Exception) -> 
 
 
 def _post_in(unit: Unit, orders: Sequence[Order]) -> list[list[Result]]:
-    books, joined = _load(unit, orders)
+    books, counted = _load(unit, orders)
     before = dict(books.accounts)
     now = _now()
     decided: list[list[Decision]] = []
     for order in orders:
-        if order.token and not still_counts(order.token, joined):
+        if order.token and order.token not in counted:
             decided.append([TokenRefused()] * len(order))
             continue
         decisions, books = posting.carry_out(order, books, now)
@@ -157,8 +157,8 @@ def _result(decision: Decision) -> Result:
     return Outcome(decision.transaction, isinstance(decision, Replay))
 
 
-def _load(unit: Unit, orders: Sequence[Order]) -> tuple[Books, Document]:
-    """All that is to be known before anything is decided, in one round trip: the books, and for tokens the `lookups`.
+def _load(unit: Unit, orders: Sequence[Order]) -> tuple[Books, set[Token]]:
+    """All that is to be known before anything is decided, in one round trip: the books, and which tokens count.
 
     The books: the accounts that are named, the equity of who issues funds, the keys that are taken. Reversals name
     transactions; where there are any, these are read in a round trip before, for they name the accounts.
@@ -179,7 +179,8 @@ def _load(unit: Unit, orders: Sequence[Order]) -> tuple[Books, Document]:
         *(lookups(tokens) if tokens else ()),
     )
     accounts = (AccountState(**account) for account in joined["accounts"])
-    return Books({account.id: account for account in accounts}, _by_key(joined["known"]), originals), joined
+    books = Books({account.id: account for account in accounts}, _by_key(joined["known"]), originals)
+    return books, counting(tokens, joined) if tokens else set()
 
 
 def _originals(unit: Unit, commands: Sequence[Command]) -> dict[ObjectId, Document]:

@@ -40,14 +40,27 @@ def write_due(*, limit: int) -> int:
     """Write the notices of up to `limit` groups, the oldest first; of how many groups they were.
 
     It may die half-way or run twice at once: a notice has the id of the entry that it tells of, so there is never a
-    second one, and a group is forgotten only when all of its notices are there.
+    second one, and a group is forgotten only when all of its notices are there. One that cannot be written is logged,
+    goes to the end of the queue and holds up no other. Raises PyMongoError when the database does not answer.
     """
-    due = list(database()[DUE].find(sort=[("_id", 1)], limit=limit))
-    for group in due:
-        transactions = list(database()[TRANSACTIONS].find({"_id": {"$in": group["transactions"]}}))
-        _insert_new(_notices(transactions))
-        database()[DUE].delete_one({"_id": group["_id"]})
-    return len(due)
+    written = 0
+    for group in list(database()[DUE].find(sort=[("_id", 1)], limit=limit)):
+        try:
+            _write(group)
+            written += 1
+        except (LookupError, ArithmeticError, TypeError, ValueError):  # a document is missing, or not as it must be
+            logger.exception("the notices of group %s cannot be written", group["_id"])
+            database()[DUE].insert_one(group | {"_id": ObjectId()})
+            database()[DUE].delete_one({"_id": group["_id"]})
+    return written
+
+
+def _write(group: Document) -> None:
+    transactions = list(database()[TRANSACTIONS].find({"_id": {"$in": group["transactions"]}}))
+    if len(transactions) < len(group["transactions"]):
+        raise LookupError("a transaction of the group is not there yet")
+    _insert_new(_notices(transactions))
+    database()[DUE].delete_one({"_id": group["_id"]})
 
 
 def _notices(transactions: Sequence[Document]) -> list[Document]:

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.views import own_account
-from ledger_project.errors import LedgerError
+from ledger_project.errors import LedgerError, Unavailable
 from ledger_project.paging import page
 from transactions import history, ledger
 from transactions.batch import FundsBatch, TransferBatch, post_batch
@@ -64,6 +64,8 @@ class TransactionViewSet(viewsets.ViewSet):
         try:
             transfer = TransferRequest.command(request.data, initiator=token.user, header_key=_header_key(request))
             return _answer(ledger.post(transfer, token=token), COMPLETED)
+        except Unavailable:
+            raise  # what became of it says more than what became of the token, and the database is asked no more
         except (APIException, LedgerError):
             TOKENS.authenticate(request)  # that the token does not count any more is said before all else
             raise

@@ -43,9 +43,9 @@ class TokenAuthentication(JWTAuthentication):
         try:
             claims = _verified(raw_token)
         except TokenError:
-            raise AuthenticationFailed("Unauthorized access, token is invalid", code="token_invalid") from None
+            raise AuthenticationFailed(TokenRefused.message, code=TokenRefused.code) from None
         if claims["exp"] <= time.time():
-            raise AuthenticationFailed("Unauthorized access, token is invalid", code="token_invalid")
+            raise AuthenticationFailed(TokenRefused.message, code=TokenRefused.code)
         return claims
 
     def get_user(self, validated_token: Claims) -> User:  # type: ignore[override]
@@ -53,10 +53,10 @@ class TokenAuthentication(JWTAuthentication):
         token = Token.read(validated_token)
         user, revoked = _user_and_blacklist(token)
         if user is None or not user["is_active"]:
-            raise AuthenticationFailed("Unauthorized access, token is invalid", code="token_invalid")
+            raise AuthenticationFailed(TokenRefused.message, code=TokenRefused.code)
         revoked = revoked or token.generation != user.get("token_generation", 0)
         if revoked and not self.accept_blacklisted:
-            raise AuthenticationFailed("Unauthorized access, token is invalid", code="token_revoked")
+            raise AuthenticationFailed(TokenRefused.message, code="token_revoked")
         return from_document(User, user)
 
 
@@ -104,8 +104,9 @@ class Token(NamedTuple):
 
 
 def token_of(request: Request) -> Token:
-    """The token of `request`, without a look at whether it still counts: by `lookups` and `still_counts`, that is for
-    whoever carries the request out. Raises NotAuthenticated, AuthenticationFailed.
+    """The token of `request`, signed by us and not expired. Raises NotAuthenticated, AuthenticationFailed.
+
+    Whether it still counts is for whoever carries the request out to ask: by `lookups` and `counting`.
     """
     header = TOKENS.get_header(request)
     raw_token = None if header is None else TOKENS.get_raw_token(header)
@@ -127,10 +128,11 @@ def lookups(tokens: Collection[Token]) -> list[Document]:
     ]
 
 
-def still_counts(token: Token, joined: Document) -> bool:
-    """Whether the token counts, by what `lookups` have joined to `joined`."""
-    user = {"_id": token.user, "token_generation": token.generation}
-    return user in joined["users"] and {"_id": token.jti} not in joined["revoked"]
+def counting(tokens: Collection[Token], joined: Document) -> set[Token]:
+    """Those of `tokens` that still count, by what `lookups` have joined to `joined`."""
+    users = {(user["_id"], user["token_generation"]) for user in joined["users"]}
+    revoked = {token["_id"] for token in joined["revoked"]}
+    return {token for token in tokens if (token.user, token.generation) in users and token.jti not in revoked}
 
 
 def _user_and_blacklist(token: Token) -> tuple[Document | None, bool]:

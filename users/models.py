@@ -49,6 +49,9 @@ class User(AbstractBaseUser, PermissionsMixin):
         self.email = UserManager.normalize_email(self.email)
         if not self._state.adding and not User.objects.filter(pk=self.pk, is_system=self.is_system).exists():
             raise ValidationError("is_system is set when a user is created and never changes")
+        if not self._state.adding and kwargs.get("update_fields") is None:
+            # Counted up by revoke_tokens alone: a form that was loaded before must not bring revoked tokens back.
+            kwargs["update_fields"] = {field.name for field in self._meta.concrete_fields} - {"id", "token_generation"}
         super().save(*args, **kwargs)
 
 

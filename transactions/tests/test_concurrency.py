@@ -206,11 +206,11 @@ def test_a_key_that_the_unique_index_refuses_is_read_again_and_is_a_replay(pair,
     load, loads = ledger._load, []
 
     def blind_at_first(unit, orders):
-        books, joined = load(unit, orders)
+        books, tokens = load(unit, orders)
         loads.append(1)
         if len(loads) == 1:
             books.known.clear()  # as if the key had been posted after the snapshot
-        return books, joined
+        return books, tokens
 
     monkeypatch.setattr(ledger, "_load", blind_at_first)
     again = ledger.post(transfer(asha, ben, "10", "k"))

@@ -11,7 +11,7 @@ from ledger_project.jsonio import timestamp
 from ledger_project.mongo import database
 from ledger_project.tests.dumps import dump
 from transactions import ledger, notices
-from transactions.models import NoticesDue
+from transactions.models import NoticesDue, Transaction
 from transactions.posting import Transfer
 from transactions.tasks import tell_parties
 from users.models import Notification
@@ -146,6 +146,19 @@ def test_a_notice_that_the_database_refuses_keeps_the_group(pair, fail_command):
     assert (told(), groups_due()) == ([], 1)
     notices.write_due(limit=1)
     assert told() == owed(transaction, pair=pair)
+
+
+def test_a_group_that_cannot_be_written_is_kept_and_holds_up_no_other(pair):
+    broken, whole = post(pair), post(pair)
+    rows = database()[Transaction._meta.db_table]
+    kept = rows.find_one_and_delete({"_id": broken.pk})
+    assert notices.write_due(limit=1) == 0
+    assert notices.write_due(limit=1) == 1
+    assert told() == owed(whole, pair=pair)
+    rows.insert_one(kept)
+    assert notices.write_due(limit=1) == 1
+    assert told() == owed(broken, whole, pair=pair)
+    assert groups_due() == 0
 
 
 def test_many_writers_at_once_write_each_notice_once(pair):

@@ -120,3 +120,10 @@ def test_a_token_of_a_user_that_has_ended_does_not_count_for_another(scene):
 def test_what_is_posted_by_no_token_needs_none(scene):
     scene.disable()
     assert word(ledger.post(scene.transfer())) == "posted"
+
+
+def test_while_the_database_fails_the_answer_says_what_became_of_the_transfer(scene, fail_command, settings):
+    settings.POSTING_DEADLINE_SECONDS = 1
+    fail_command("aggregate", "insert", times="alwaysOn", closeConnection=True)
+    response = scene.post()
+    assert (response.status_code, response.json()["code"]) == (503, "not_posted")

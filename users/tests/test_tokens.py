@@ -11,7 +11,7 @@ from django.conf import settings
 from rest_framework_simplejwt.tokens import RefreshToken
 
 from ledger_project.tests.dumps import dump
-from users.authentication import issue_token
+from users.authentication import issue_token, revoke_tokens
 from users.models import AuditEntry, User
 from users.tests.browsing import browser
 
@@ -315,3 +315,13 @@ def test_revoking_needs_a_reason_and_power_over_that_user(root, new_user, client
 @pytest.mark.parametrize("key", ["xyz", "0" * 24, "%00"])
 def test_revoking_of_nobody_is_not_found(root, key):
     assert root.post(f"/admin/users/user/{key}/revoke_this/", WHY).status_code == 404
+
+
+def test_a_user_that_was_loaded_before_a_revocation_and_saved_after_it_brings_no_token_back(new_user):
+    user = new_user()
+    stale = User.objects.get(pk=user.pk)
+    revoke_tokens(user=user, reason="lost")
+    stale.name = "Asha"
+    stale.save()
+    stored = User.objects.get(pk=user.pk)
+    assert (stored.name, stored.token_generation) == ("Asha", 1)
