@@ -37,17 +37,18 @@ class Transfer:
     to_account: ObjectId
     amount: Decimal
     idempotency_key: str
+    # What makes two requests the same: SHA-256 over kind, accounts and amount (500, 500.0 and "500" are one). Worked out
+    # by whoever asks, not while a group is decided and all others wait.
+    fingerprint: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        said = f"{self.kind.value}|{self.from_account}|{self.to_account}|{plain(self.amount)}"
+        object.__setattr__(self, "fingerprint", sha256(said.encode()).hexdigest())
 
     @property
     def kind(self) -> Transaction.Kind:
         """What the ledger calls it."""
         return Transaction.Kind.TRANSFER if self.from_account else Transaction.Kind.INITIAL_FUNDS
-
-    @property
-    def fingerprint(self) -> str:
-        """What makes two requests the same: SHA-256 over kind, accounts and amount (500, 500.0 and "500" are one)."""
-        said = f"{self.kind.value}|{self.from_account}|{self.to_account}|{plain(self.amount)}"
-        return sha256(said.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
