@@ -4,13 +4,18 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group
+from django.apps import apps
+from django.contrib.auth.models import Group, Permission
 from django.core.management import call_command
+from django.core.management.sql import emit_post_migrate_signal
+from django.db import DEFAULT_DB_ALIAS
+from django.db.models import Q
 from django.test import Client
 
+from ledger_project.mongo import database
+from office.groups import ensure_groups
 from transactions import notices
 from transactions.approvals import request_funds
-from transactions.groups import ensure_groups
 from transactions.models import Transaction
 from users.models import Notification
 
@@ -58,6 +63,34 @@ def test_they_are_there_after_migrate_and_a_second_one_changes_nothing():
     call_command("migrate", verbosity=0)
     assert not Group.objects.get(name="Support").permissions.exists()
     assert Group.objects.count() == len(LISTS)
+
+
+def test_one_migrate_of_an_empty_database_lets_the_auditor_see_and_export_everything():
+    for model in (Group, Permission):
+        database()[model._meta.db_table].delete_many({})
+    emit_post_migrate_signal(verbosity=0, interactive=False, db=DEFAULT_DB_ALIAS)
+    everything = Permission.objects.filter(Q(codename__startswith="view_") | Q(codename__startswith="export_"))
+    expected = {f"{each.content_type.app_label}.{each.codename}" for each in everything}
+    held = Group.objects.get(name="Auditor").permissions.all()
+    assert {f"{each.content_type.app_label}.{each.codename}" for each in held} == expected
+    assert {f"{app.label}.view_{model._meta.model_name}" for app, model in ours()} <= expected
+    assert {"accounts.export_account", "transactions.export_entry", "office.export_verification"} <= expected
+
+
+def ours() -> list[tuple[Any, Any]]:
+    """The models of this service that have permissions to be seen, each with its app."""
+    labels = ("users", "accounts", "transactions", "office")
+    models = [(app, model) for app in map(apps.get_app_config, labels) for model in app.get_models()]
+    return [(app, model) for app, model in models if "view" in model._meta.default_permissions]
+
+
+@pytest.mark.parametrize("group", LISTS)
+def test_only_the_auditor_takes_a_list_out(member, group: str):
+    _, client = member(group)
+    for address in ("accounts/account", "transactions/entry", "office/verification"):
+        assert client.get(f"/admin/{address}/").status_code == 200
+        answer = client.get(f"/admin/{address}/export/csv/")
+        assert answer.status_code == (200 if group == "Auditor" else 403)
 
 
 @pytest.mark.parametrize("group", LISTS)
