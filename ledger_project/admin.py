@@ -8,8 +8,8 @@ import pymongo
 from bson import ObjectId
 from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.admin.options import IncorrectLookupParameters, ShowFacets, get_content_type_for_model
+from django.contrib.admin.models import LogEntry
+from django.contrib.admin.options import IncorrectLookupParameters, ShowFacets
 from django.core.exceptions import EmptyResultSet, PermissionDenied
 from django.core.paginator import Page, Paginator
 from django.db import DatabaseError
@@ -37,6 +37,7 @@ from unfold.views import ChangeList
 
 from ledger_project import export
 from ledger_project.mongo import database, from_document
+from ledger_project.signals import list_exported
 
 Names = list[str] | tuple[str, ...]
 
@@ -165,23 +166,13 @@ class LedgerModelAdmin(ModelAdmin):
             queryset = self.get_changelist_instance(request).queryset
         except IncorrectLookupParameters:
             return HttpResponseRedirect(reverse("admin:index"))
-        self._note_export(request, format)
+        list_exported.send(self.model, format=format, query=request.GET.urlencode())
         rows, columns = stream(queryset), export.resource(self.export_columns)
         name = f"{self.opts.model_name}-{timezone.now():%Y-%m-%d}.{format}"
         headers = {"Content-Disposition": f'attachment; filename="{name}"', "Content-Type": export.FORMATS[format]}
         if format == "csv":
             return StreamingHttpResponse(export.csv_lines(columns, rows), headers=headers)
         return FileResponse(export.xlsx_file(columns, rows), headers=headers)
-
-    def _note_export(self, request: HttpRequest, format: str) -> None:  # noqa: A002
-        """Leave word of who took what out."""
-        LogEntry.objects.create(
-            user_id=request.user.pk,
-            content_type_id=get_content_type_for_model(self.model).pk,
-            object_repr=f"Export of {self.opts.verbose_name_plural} as {format}"[:200],
-            action_flag=CHANGE,
-            change_message=f"Exported: {request.GET.urlencode() or 'all'}",
-        )
 
     def response_action(self, request: HttpRequest, queryset: QuerySet, *args: Any) -> HttpResponse | None:
         """Act on the rows that were ticked, never on all there are; what is no id is not looked for."""

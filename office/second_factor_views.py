@@ -16,6 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from office import second_factor
+from users import audit
 from users.models import User
 
 WRONG = "That code is not right, or was used before. After a failure, wait a moment for the next try."
@@ -46,9 +47,11 @@ def enrol(request: HttpRequest) -> HttpResponse:
         return redirect_to_login(request.get_full_path(), reverse("admin:login"))
     _past_the_old_one(request)
     if request.method == "POST":
+        before = "on" if second_factor.device_of(user) else "off"
         enrolled = second_factor.enrol(user, request.POST.get("code", "")[:40])
         if enrolled is not None:
             device, codes = enrolled
+            audit.record(user, {"second factor": (before, "on, with a new device and new recovery codes")})
             second_factor.let_past(request, device)
             return _page(request, "codes", "Recovery codes", codes=codes, next=_next(request))
         messages.error(request, WRONG)
@@ -88,9 +91,10 @@ def manage(request: HttpRequest) -> HttpResponse:
 def new_codes(request: HttpRequest) -> HttpResponse:
     """Fresh recovery codes, shown once."""
     user = _past_with_device(request)
-    return _page(
-        request, "codes", "Recovery codes", codes=second_factor.renew_codes(user), next=reverse("second-factor-manage")
-    )
+    left = second_factor.codes_left(user)
+    codes = second_factor.renew_codes(user)
+    audit.record(user, {"recovery codes": (f"{left} left", f"{len(codes)} new ones")})
+    return _page(request, "codes", "Recovery codes", codes=codes, next=reverse("second-factor-manage"))
 
 
 @require_POST
@@ -100,6 +104,7 @@ def switch_off(request: HttpRequest) -> HttpResponse:
     if settings.SECOND_FACTOR_REQUIRED:
         raise PermissionDenied
     second_factor.switch_off(user)
+    audit.record(user, {"second factor": ("on", "off")})
     messages.success(request, "Your second factor is switched off.")
     return HttpResponseRedirect(reverse("second-factor-manage"))
 

@@ -1,7 +1,7 @@
 """The audit log: what staff did, to what, what it was before and after, why, when, and from which address.
 
-Only staff's requests are logged: the middleware opens a context for the admin's, the views of staff for theirs. Outside
-one nothing is written, and the API's other requests do not notice.
+Staff's requests are logged: the middleware opens a context for the admin's, the views of staff for theirs. Outside one
+only a command that says so writes (`record_by_command`), and the API's other requests do not notice.
 """
 
 from collections.abc import Callable, Iterator
@@ -81,26 +81,45 @@ def record(subject: models.Model, changes: dict[str, tuple[Any, Any]], *, reason
 
     Outside a request of staff's nothing is logged.
     """
-    if _request.get() is None:
-        return
-    entry = get_logentry_model()
-    told = {name: [str(before), str(after)] for name, (before, after) in changes.items()}
-    entry.objects.log_create(subject, action=entry.Action.UPDATE, changes=told, reason=reason)
+    if _request.get() is not None:
+        _add(subject, changes, reason)
+
+
+def record_by_command(subject: models.Model, changes: dict[str, tuple[Any, Any]], *, command: str) -> None:
+    """Log what an operator did to `subject` by `command`. It names nobody: a command does not know its user."""
+    _add(subject, changes, f"by the command {command}")
 
 
 def record_of_many(model: type[models.Model], which: str, changes: dict[str, tuple[Any, Any]]) -> None:
     """Log a change of many rows at once, which are called `which`."""
+    _add_of_many(model, which, changes, get_logentry_model().Action.UPDATE)
+
+
+def record_export(model: type[models.Model], what: str) -> None:
+    """Log that the list of `model` was taken out; `what` says as which file, and which of its rows."""
+    _add_of_many(model, "the list", {"export": (None, what)}, get_logentry_model().Action.ACCESS)
+
+
+def _add(subject: models.Model, changes: dict[str, tuple[Any, Any]], reason: str) -> None:
+    entry = get_logentry_model()
+    entry.objects.log_create(subject, action=entry.Action.UPDATE, changes=_told(changes), reason=reason)
+
+
+def _add_of_many(model: type[models.Model], which: str, changes: dict[str, tuple[Any, Any]], action: int) -> None:
     if _request.get() is None:
         return
-    entry = get_logentry_model()
-    entry.objects.create(
+    get_logentry_model().objects.create(
         content_type=ContentType.objects.get_for_model(model),
         object_pk="",
         object_repr=which,
-        action=entry.Action.UPDATE,
-        changes={name: [str(before), str(after)] for name, (before, after) in changes.items()},
+        action=action,
+        changes=_told(changes),
         cid=current_request_id(),
     )
+
+
+def _told(changes: dict[str, tuple[Any, Any]]) -> dict[str, list[str]]:
+    return {name: [str(before), str(after)] for name, (before, after) in changes.items()}
 
 
 @receiver(pre_log)

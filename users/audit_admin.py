@@ -44,9 +44,9 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         """Their e-mail then."""
         return entry.actor_email or "-"
 
-    @display(description="did", label={"create": "success", "update": "info", "delete": "danger"})
+    @display(description="did", label={"create": "success", "update": "info", "delete": "danger", "access": "warning"})
     def did(self, entry: AuditEntry) -> str:
-        """Create, update or delete."""
+        """Create, update or delete; access, where a list was taken out."""
         return entry.get_action_display()
 
     @display(description="what")

@@ -1,10 +1,12 @@
-"""After a registration: wake the sender of its welcome. After a log-in of staff: a word in the audit log."""
+"""After a registration: wake the sender of its welcome. After what staff do without a form: a word in the audit log."""
 
 from typing import Any
 
 from django.contrib.auth.signals import user_logged_in, user_logged_out
+from django.db.models import Model
 from django.dispatch import receiver
 
+from ledger_project.signals import list_exported
 from users import audit
 from users.models import User
 from users.signals import user_registered
@@ -28,3 +30,9 @@ def log_log_out(sender: Any, user: User | None, **kwargs: Any) -> None:
     """Who left it."""
     if user is not None:
         audit.record(user, {"staff session": ("begun", "ended")})
+
+
+@receiver(list_exported)
+def log_export(sender: type[Model], format: str, query: str, **kwargs: Any) -> None:  # noqa: A002
+    """Who took which list out, and what of it."""
+    audit.record_export(sender, f"{format}: {query or 'all'}")

@@ -7,7 +7,6 @@ from decimal import Decimal
 
 import pytest
 from django.contrib import admin
-from django.contrib.admin.models import LogEntry
 from openpyxl import load_workbook
 
 from accounts.models import Account
@@ -15,7 +14,7 @@ from ledger_project import export
 from ledger_project.admin import LedgerModelAdmin
 from office.tests.entering import enter
 from transactions.models import Entry, Transaction
-from users.models import User
+from users.models import AuditEntry, User
 from users.tests.browsing import browser
 
 ACCOUNTS = "/admin/accounts/account/"
@@ -129,7 +128,7 @@ def test_it_takes_both_permissions(new_user, new_account, permissions):
     client = browser(new_user(is_staff=True), *permissions)
 
     assert client.get(f"{ACCOUNTS}export/csv/").status_code == 403
-    assert not LogEntry.objects.exists()
+    assert not AuditEntry.objects.exists()
 
 
 def test_with_both_it_is_there(new_user, new_account):
@@ -140,12 +139,19 @@ def test_with_both_it_is_there(new_user, new_account):
     assert as_csv(client, ACCOUNTS)
 
 
-def test_who_took_what_out_is_remembered(new_user, new_account):
+def test_who_took_what_out_is_in_the_audit_log(new_user, new_account):
     user = new_user(is_staff=True, is_superuser=True)
-    as_csv(browser(user), ACCOUNTS, "?status__exact=ACTIVE")
+    client = browser(user)
+    as_csv(client, ACCOUNTS, "?status__exact=ACTIVE")
+    as_xlsx(client, ACCOUNTS)
 
-    entry = LogEntry.objects.get()
-    assert (entry.user_id, entry.change_message) == (user.pk, "Exported: status__exact=ACTIVE")
+    first, second = AuditEntry.objects.order_by("pk")
+    assert (first.actor, first.content_type.model, first.get_action_display()) == (user, "account", "access")
+    assert (first.changes, second.changes) == (
+        {"export": ["None", "csv: status__exact=ACTIVE"]},
+        {"export": ["None", "xlsx: all"]},
+    )
+    assert "csv: status__exact=ACTIVE" in client.get("/admin/users/auditentry/").content.decode()
 
 
 @pytest.mark.parametrize("address", [f"{ACCOUNTS}export/pdf/", f"{ACCOUNTS}export/csv/?status__regex=.*"])

@@ -16,6 +16,7 @@ from playwright.sync_api import expect
 from redis import RedisError
 
 from office import second_factor
+from users.models import AuditEntry
 from users.tests.browsing import browser
 from users.tests.test_admin_in_browser import log_in
 
@@ -248,6 +249,37 @@ def test_an_operator_lets_back_in_who_lost_everything(staff, new_user, capsys):
     assert is_in(client)
     with pytest.raises(CommandError):
         call_command("reset_second_factor", email=new_user().email)
+
+
+def test_what_becomes_of_a_second_factor_is_in_the_audit_log_and_no_secret_is(staff):
+    client = browser(staff)
+    secret = second_factor.candidate_of(staff)
+    shown = [client.post("/admin/second-factor/enrol/", {"code": code_of(secret)}).context["codes"]]
+    shown.append(client.post("/admin/second-factor/codes/").context["codes"])
+    client.post("/admin/second-factor/off/")
+    enrolled(staff)
+    call_command("reset_second_factor", email=staff.email)
+
+    entries = AuditEntry.objects.order_by("pk")
+    assert [entry.changes for entry in entries] == [
+        {"second factor": ["off", "on, with a new device and new recovery codes"]},
+        {"recovery codes": ["10 left", "10 new ones"]},
+        {"second factor": ["on", "off"]},
+        {"second factor": ["on", "off"]},
+    ]
+    assert {entry.object_pk for entry in entries} == {str(staff.pk)}
+    assert [entry.actor for entry in entries] == [staff, staff, staff, None]
+    assert entries[3].reason == "by the command reset_second_factor"
+    kept = str(list(entries.values()))
+    assert not [code for codes in shown for code in [secret.key, *codes] if code in kept]
+
+
+def test_what_was_refused_is_not(staff):
+    enrolled(staff)
+    client = browser(staff)
+    for name in ("enrol", "codes", "off"):
+        client.post(f"/admin/second-factor/{name}/", {"code": "000000"})
+    assert not AuditEntry.objects.exists()
 
 
 def test_production_requires_it():

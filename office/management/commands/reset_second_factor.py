@@ -6,6 +6,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from ledger_project.commands import Answer, LedgerCommand, read_email
 from office import second_factor
+from users import audit
 from users.models import User
 
 
@@ -30,5 +31,7 @@ class Command(LedgerCommand):
             raise CommandError(f"{email} is no member of staff")
         had_one = second_factor.device_of(user) is not None
         second_factor.switch_off(user)
+        before = "on" if had_one else "off"
+        audit.record_by_command(user, {"second factor": (before, "off")}, command="reset_second_factor")
         said = "has no second factor any more" if had_one else "had no second factor"
         return Answer({"email": email, "reset": had_one}, [f"{email} {said}"])
