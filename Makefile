@@ -30,7 +30,7 @@ test: .venv/installed ## run the tests, in parallel, on servers of its own (TEST
 bench: .venv/bench ## measure every figure of the README (BENCH="--quick" or "--only NAME" for a part)
 	.venv/bin/python -m benchmarks $(BENCH)
 
-lint: .venv/installed ## ruff, ruff format, mypy, missing migrations
+lint: .venv/installed ## ruff, ruff format, mypy
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy .

@@ -24,7 +24,7 @@ class Migration(migrations.Migration):
                 ('kind', models.CharField(choices=[('CUSTOMER', 'Customer'), ('EQUITY', 'Equity (money enters the ledger here)'), ('TREASURY', "Treasury (the operator's own money)")], default='CUSTOMER', max_length=10)),
                 ('status', models.CharField(choices=[('ACTIVE', 'Active'), ('FROZEN', 'Frozen'), ('CLOSED', 'Closed')], default='ACTIVE', max_length=10)),
                 ('currency', models.CharField(max_length=3)),
-                ('may_overdraw', models.BooleanField(default=False, help_text='An equity account goes below zero: money starts there.')),
+                ('may_overdraw', models.BooleanField(default=False, help_text='An equity account goes below zero.')),
                 ('balance_minor', models.BigIntegerField(default=0)),
                 ('sequence', models.BigIntegerField(default=0, help_text='The number of its entries.')),
                 ('chain_head', models.CharField(default='0000000000000000000000000000000000000000000000000000000000000000', help_text='The hash of its last entry.', max_length=64)),

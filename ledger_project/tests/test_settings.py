@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pymongo
 import pytest
+from django.core.management import call_command
 
 from ledger_project.embedded import free_port
 
@@ -142,6 +143,14 @@ def test_production_logs_one_json_object_a_line_with_the_request_id():
     code = "import django; django.setup()\nimport logging; logging.getLogger('ledger.request').info('GET %s', '/')\n"
     done = run("-c", code, env=production())
     assert {"time", "level", "logger", "request_id", "message"} <= json.loads(done.stdout.splitlines()[-1]).keys()
+
+
+def test_no_migration_is_missing(capsys):
+    try:
+        call_command("makemigrations", check=True, dry_run=True)
+    except SystemExit:
+        pytest.fail(capsys.readouterr().out)
+    assert "No changes detected" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
