@@ -201,6 +201,7 @@ def test_whatever_fails_under_sixteen_threads_every_answer_is_true(
         raise
     words = Counter(word(result) for asked in everything for result in asked.results)
     assert words["posted"] > seconds, words
+    assert words["insufficient_funds"] > 0, words
 
 
 def test_a_lasting_refusal_by_the_database_hits_one_order_of_a_group_and_not_its_neighbours(new_user, new_account):
