@@ -43,7 +43,7 @@ check: lint ## what CI runs: lint, and every test with the long forms
 	@$(MAKE) --no-print-directory test MARK=
 
 screenshots: .venv/installed ## take the README's pictures anew, on servers of its own, with the system's Chromium
-	.venv/bin/python -m office.screenshots
+	.venv/bin/python -m office.tests.pictures
 
 schema: .venv/installed ## write docs/openapi.yaml anew
 	DJANGO_SETTINGS_MODULE=ledger_project.settings.test .venv/bin/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml

@@ -23,6 +23,11 @@ DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
 
 
+def chromium_path() -> str | None:
+    """The program of the system's browser, or the one that CHROMIUM names."""
+    return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+
+
 class _Server(ThreadedWSGIServer):
     """Waits for its requests before it ends: none may write into the database of the test that follows."""
 
@@ -88,7 +93,7 @@ def _driver() -> Iterator[_Driver]:
 @pytest.fixture(scope="session")
 def chromium(request: pytest.FixtureRequest) -> Iterator[Browser]:
     """The browser, one for all tests of this worker."""
-    executable = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    executable = chromium_path()
     if executable is None:
         tell = pytest.fail if os.environ.get("BROWSER_TESTS") == "required" else pytest.skip
         tell("no Chromium here: `apt-get install chromium`, or CHROMIUM=/path/to/it, runs the tests in a browser")

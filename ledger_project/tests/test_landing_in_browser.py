@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +12,6 @@ from playwright.sync_api import Page, expect
 from accounts.models import Account
 from ledger_project import openapi
 from ledger_project.tests.console import PASSWORD
-from ledger_project.tests.pictures import take_pictures
 from transactions.models import Transaction
 from users.tests.waiting import wait_until
 
@@ -220,10 +218,3 @@ def test_a_claim_leads_to_the_test_that_tries_to_break_it(page: Page):
     place = page.locator("#test_money_is_conserved_and_no_customer_is_below_zero")
     expect(place).to_contain_text("def test_money_is_conserved_and_no_customer_is_below_zero")
     expect(place).to_be_in_viewport()
-
-
-def test_the_pictures_for_the_readme_can_be_taken(page: Page, settings: Any, tmp_path: Path):
-    settings.DEMO = True
-    taken = take_pictures(page, tmp_path)
-    assert [path.name for path in taken] == ["page.png", "page-try.png", "console.png", "console-phone.png"]
-    assert all(path.stat().st_size > 10_000 for path in taken)
