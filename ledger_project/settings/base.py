@@ -17,6 +17,7 @@ env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 DATA_DIR = Path(env.str("LEDGER_DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
 
+SITE_NAME = env.str("SITE_NAME", default="Backend Ledger")
 DEBUG = False
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
@@ -145,7 +146,7 @@ AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
 # Staff must have a second factor; without it they may.
 SECOND_FACTOR_REQUIRED = env.bool("SECOND_FACTOR_REQUIRED", default=False)
-OTP_TOTP_ISSUER = env.str("SITE_NAME", default="Backend Ledger")
+OTP_TOTP_ISSUER = SITE_NAME
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
@@ -201,6 +202,7 @@ APPROVAL_SWEEP_SECONDS = env.float("APPROVAL_SWEEP_SECONDS", default=30.0)
 # The processes of one host take turns at committing, by a lock on this file.
 COMMIT_TURN_FILE: Path | None = Path(env.str("COMMIT_TURN_FILE", default=str(DATA_DIR / "commit-turn")))
 
+# --- Roll-ups and meters -----------------------------------------------------------------------------------------
 
 # What the back office shows is rolled up this often. Transactions are counted once they are older than the lag: it must
 # be longer than MongoDB's transactionLifetimeLimitSeconds (60) and what the clocks of the web hosts may differ by.
@@ -225,7 +227,6 @@ def redis_cache(url: str) -> dict:
 
 # --- E-mail ------------------------------------------------------------------------------------------------------
 
-SITE_NAME = env.str("SITE_NAME", default="Backend Ledger")
 NOTIFICATION_SWEEP_SECONDS = env.float("NOTIFICATION_SWEEP_SECONDS", default=15.0)
 NOTIFICATION_LEASE_SECONDS = env.float("NOTIFICATION_LEASE_SECONDS", default=60.0)
 NOTIFICATION_MAX_ATTEMPTS = env.int("NOTIFICATION_MAX_ATTEMPTS", default=24)
