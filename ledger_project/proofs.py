@@ -47,8 +47,8 @@ CLAIMS = (
     ),
     Claim(
         "All or nothing, and it lasts",
-        "Balances, entries and notices are one transaction. You get your answer once a majority of the servers has it "
-        "on its journal.",
+        "Balances, entries and a note of the e-mails due are one transaction. You get your answer once a majority of "
+        "the servers has it on its journal.",
         (
             Proof("Decision: one door to transactions", "docs/adr/0002-one-door-to-transactions.md"),
             Proof("Tests: the database fails at every step", "transactions/tests/test_faults.py"),

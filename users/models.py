@@ -89,7 +89,12 @@ class Session(AbstractBaseSession):
 
 
 class Notification(models.Model):
-    """One e-mail to be sent: a row of the outbox, written in the same transaction as what it tells of."""
+    """One e-mail to be sent: a row of the outbox.
+
+    A registration writes its welcome in its own transaction. A posting stores in its transaction only that there is
+    something to tell (`notices_due`), and the worker writes the rows from that. So each row tells of what is stored.
+    The word of a failure is the exception: nothing was stored, so its row is written by itself, if that can be done.
+    """
 
     class Kind(models.TextChoices):
         WELCOME = "WELCOME"
