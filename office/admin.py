@@ -8,11 +8,16 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django_otp.plugins.otp_static.models import StaticDevice
+from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.decorators import display
 
 from ledger_project.admin import ReadOnlyAdmin, moment, money
 from office.figures import percentile
 from office.models import EngineHour, HourlyMovement, Verification
+
+# Their pages show the keys, and who knows the key of another is past the other's second factor.
+admin.site.unregister([TOTPDevice, StaticDevice])
 
 
 class _Figures(ReadOnlyAdmin):

@@ -146,6 +146,7 @@ AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
 # Staff must have a second factor; without it they may.
 SECOND_FACTOR_REQUIRED = env.bool("SECOND_FACTOR_REQUIRED", default=False)
+OTP_ADMIN_HIDE_SENSITIVE_DATA = True  # should anybody register its pages again
 OTP_TOTP_ISSUER = SITE_NAME
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
