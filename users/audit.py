@@ -133,18 +133,18 @@ def masked(password: str) -> str:
     return f"…{sha256(password.encode()).hexdigest()[:8]}"
 
 
-def _by_whom() -> dict[str, Any]:
-    request = _request.get()
-    if request is None:
-        return {}
-    user = request.user if request.user.is_authenticated else None
-    return {"actor": user, "actor_email": user and user.get_username(), "remote_addr": _address(request)}
-
-
-def _address(request: HttpRequest) -> str | None:
+def address(request: HttpRequest) -> str | None:
     """Where the request comes from. What stands before our own proxies' words in the header, anybody can write."""
     hops = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
     if 0 < settings.TRUSTED_PROXIES <= len(hops):
         with suppress(ValueError):
             return str(ip_address(hops[-settings.TRUSTED_PROXIES].strip()))
     return request.META.get("REMOTE_ADDR") or None
+
+
+def _by_whom() -> dict[str, Any]:
+    request = _request.get()
+    if request is None:
+        return {}
+    user = request.user if request.user.is_authenticated else None
+    return {"actor": user, "actor_email": user and user.get_username(), "remote_addr": address(request)}

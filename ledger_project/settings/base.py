@@ -142,6 +142,7 @@ AXES_COOLOFF_TIME = timedelta(seconds=env.int("LOGIN_LOCKOUT_SECONDS", default=9
 # Together: one's colleague far away is not locked out by whoever guesses one's password here.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_USERNAME_CALLABLE = "office.lockout.username_of"
+AXES_CLIENT_IP_CALLABLE = "users.audit.address"  # of the client, not of our proxy
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
 # Staff must have a second factor; without it they may.

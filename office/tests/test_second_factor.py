@@ -340,6 +340,15 @@ def test_others_and_other_places_are_not_locked_out(staff, new_user):
     assert try_password(staff.email, PASSWORD, REMOTE_ADDR="10.1.2.3").status_code == 302
 
 
+def test_behind_our_proxy_a_stranger_locks_out_nobody_but_themselves(staff, settings):
+    settings.TRUSTED_PROXIES = 1
+    for number in range(6):
+        try_password(staff.email, f"guess-{number}", HTTP_X_FORWARDED_FOR=f"10.9.9.{number}, 10.6.6.6")
+    locked_out = try_password(staff.email, PASSWORD, HTTP_X_FORWARDED_FOR="10.1.2.3, 10.6.6.6")
+    assert "Too many failed attempts" in locked_out.content.decode()
+    assert try_password(staff.email, PASSWORD, HTTP_X_FORWARDED_FOR="10.1.2.3").status_code == 302
+
+
 def test_a_log_in_forgets_the_failures_before(staff):
     for _ in range(2):
         for number in range(4):
