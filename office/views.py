@@ -1,7 +1,8 @@
-"""Staff's pages that belong to no list: the statement of any account."""
+"""Staff's pages that belong to no list: one's own password, the statement of any account."""
 
 from bson import ObjectId
-from django.contrib import messages
+from django.contrib import admin, messages
+from django.contrib.auth.views import PasswordChangeView
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.urls import reverse
@@ -12,6 +13,17 @@ from ledger_project.errors import LedgerError
 from transactions import account_history
 from transactions.account_serializers import PeriodQuery, StatementQuery
 from transactions.account_views import statement_response
+from users.admin import OwnPasswordForm
+
+
+def own_password(request: HttpRequest) -> HttpResponseBase:
+    """The admin's page for one's own password, with our form: unfold's site takes no other than its own."""
+    view = PasswordChangeView.as_view(
+        form_class=OwnPasswordForm,
+        success_url=reverse("admin:password_change_done"),
+        extra_context=admin.site.each_context(request),
+    )
+    return view(request)
 
 
 def statement_file(request: HttpRequest, account_id: str) -> HttpResponseBase:

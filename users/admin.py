@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from unfold.decorators import action, display
-from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.forms import AdminOwnPasswordChangeForm, AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminTextInputWidget
 
 from ledger_project.admin import LedgerModelAdmin, ReadOnlyAdmin, moment, related_link
@@ -53,14 +53,22 @@ class EditUserForm(_UniqueEmail, UserChangeForm):
         fields = ("email", "name", "is_active", *FOR_SUPERUSERS)
 
 
-class NewPasswordForm(AdminPasswordChangeForm):
-    """A new password, which ends what the old one had begun."""
+class _EndsWhatTheOldOneBegan:
+    """A form for a new password."""
 
     def save(self, commit: bool = True) -> User:
         """Store it, and end all tokens and staff sessions."""
-        user = super().save(commit)
+        user = super().save(commit)  # type: ignore[misc]
         revoke_tokens(user=user, reason="New password")
         return user
+
+
+class NewPasswordForm(_EndsWhatTheOldOneBegan, AdminPasswordChangeForm):
+    """A new password for any user."""
+
+
+class OwnPasswordForm(_EndsWhatTheOldOneBegan, AdminOwnPasswordChangeForm):
+    """A new password for oneself. Django then begins the session in which it was set anew."""
 
 
 @admin.register(User)

@@ -13,7 +13,8 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from ledger_project import commands
-from users.models import User
+from users.models import Session, User
+from users.tests.browsing import browser
 
 PASSWORD = "correct horse battery"
 OTHER = "another long password"
@@ -72,6 +73,18 @@ def test_the_password_is_reset_when_asked_for(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("STAFF_PASSWORD", OTHER)
     assert ask("--reset-password")["password_reset"] is True
     assert User.objects.get().check_password(OTHER)
+
+
+def test_a_reset_ends_tokens_and_sessions(monkeypatch: pytest.MonkeyPatch, client_of: Any) -> None:
+    ask()
+    user = User.objects.get()
+    client, session = client_of(user), browser(user)
+    ask()
+    assert (client.get("/api/auth/me").status_code, session.get("/admin/").status_code) == (200, 200)
+    monkeypatch.setenv("STAFF_PASSWORD", OTHER)
+    ask("--reset-password")
+    assert (client.get("/api/auth/me").status_code, session.get("/admin/").status_code) == (401, 302)
+    assert not Session.objects.filter(user=user).exists()
 
 
 def test_a_weak_password_does_not_replace_a_good_one(monkeypatch: pytest.MonkeyPatch) -> None:

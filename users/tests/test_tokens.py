@@ -289,6 +289,22 @@ def test_who_sets_ones_own_password_stays_logged_in(new_user):
     assert session.get("/admin/").status_code == 200
 
 
+def test_ones_own_new_password_ends_tokens_and_the_other_sessions(new_user, client_of):
+    user = new_user(is_staff=True, password="a-long-passphrase")
+    client, session, other = client_of(user), browser(user), browser(user)
+    passwords = {"new_password1": "correct horse battery", "new_password2": "correct horse battery"}
+
+    assert session.post("/admin/password_change/", {"old_password": "wrong"} | passwords).status_code == 200
+    assert client.get("/api/auth/me").status_code == 200
+    done = session.post("/admin/password_change/", {"old_password": "a-long-passphrase"} | passwords)
+
+    assert done["Location"] == "/admin/password_change/done/"
+    assert client.get("/api/auth/me").status_code == 401
+    assert (session.get("/admin/").status_code, other.get("/admin/").status_code) == (200, 302)
+    assert Session.objects.filter(user=user).count() == 1
+    assert client_of(User.objects.get(pk=user.pk)).get("/api/auth/me").status_code == 200
+
+
 def test_revoking_is_logged_with_its_reason(root, new_user):
     user = new_user()
     revoke(root, user)

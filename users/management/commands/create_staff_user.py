@@ -6,6 +6,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import IntegrityError
 
 from ledger_project.commands import Answer, LedgerCommand, add_password_options, read_email, read_password
+from users.authentication import revoke_tokens
 from users.models import User
 
 
@@ -24,7 +25,7 @@ class Command(LedgerCommand):
         """The options."""
         parser.add_argument("--email", help="default: the environment variable STAFF_EMAIL")
         parser.add_argument("--name", default="Staff", help="default: %(default)s")
-        parser.add_argument("--reset-password", action="store_true", help="give an existing user the password, too")
+        parser.add_argument("--reset-password", action="store_true", help="give an existing user the password, too, and end their tokens and sessions")
         add_password_options(parser)
 
     def answer(self, **options: Any) -> Answer:
@@ -37,6 +38,7 @@ class Command(LedgerCommand):
         elif options["reset_password"]:
             user.set_password(read_password("STAFF_PASSWORD", options))
             user.save(update_fields=["password", "updated_at"])
+            revoke_tokens(user=user, reason="New password")
         reset = options["reset_password"] and not created
         done = "created" if created else "already there, with a new password" if reset else "already there"
         return Answer(
