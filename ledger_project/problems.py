@@ -121,7 +121,7 @@ def _field_errors(raised: exceptions.ValidationError) -> list[dict]:
 
 def problem_response(request: HttpRequest, error: LedgerError) -> HttpResponse:
     """The same answer for requests that never reach a DRF view; a page for staff, who read it in a browser."""
-    if request.path.startswith("/admin/"):
+    if request.path_info.startswith("/admin/"):
         return render_page(request, "problem.html", problem(error), status=error.status)
     return HttpResponse(jsonio.dumps(problem(error)), status=error.status, content_type=PROBLEM_JSON)
 

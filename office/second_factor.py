@@ -35,7 +35,8 @@ class SecondFactorMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """The page, or the way to the second factor."""
-        if request.path.startswith("/admin/") and not request.path.startswith(OPEN_TO_ALL):
+        path = request.path_info  # `path` may begin with a prefix that the service is mounted under
+        if path.startswith("/admin/") and not path.startswith(OPEN_TO_ALL):
             user = request.user
             if isinstance(user, User) and user.is_active and user.is_staff and (page := missing(request)):
                 return HttpResponseRedirect(f"{reverse(page)}?{urlencode({'next': request.get_full_path()})}")

@@ -60,7 +60,7 @@ class AuditMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if not request.path.startswith("/admin/"):
+        if not request.path_info.startswith("/admin/"):
             return self.get_response(request)
         with audited(request):
             return self.get_response(request)

@@ -123,6 +123,13 @@ def test_where_it_is_required_nobody_comes_in_without(staff, settings):
     assert client.post(ACCOUNTS, {"action": "freeze"}).status_code == 302
 
 
+def test_nor_under_a_prefix(staff, settings):
+    settings.SECOND_FACTOR_REQUIRED = True
+    response = browser(staff).get(ACCOUNTS, SCRIPT_NAME="/money")
+    assert response.status_code == 302
+    assert "/second-factor/enrol/" in response["Location"]
+
+
 def test_who_has_one_shows_it_at_each_log_in(staff):
     device, _ = enrolled(staff)
     client = browser(staff)

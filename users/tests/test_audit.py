@@ -137,6 +137,11 @@ def test_staff_who_come_and_go_are_logged_with_their_address(new_user):
     ]
 
 
+def test_it_is_logged_under_a_prefix_too(root, asha):
+    root.post(f"{USERS}{asha.pk}/change/", form(asha, name="Aisha"), SCRIPT_NAME="/money")
+    assert AuditEntry.objects.get().changes == {"name": ["Asha", "Aisha"]}
+
+
 def test_one_request_does_not_lend_its_name_to_the_next(root, asha):
     root.post(f"{USERS}{asha.pk}/change/", form(asha, name="Aisha"))
     asha.refresh_from_db()
