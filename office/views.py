@@ -6,6 +6,7 @@ from django.contrib.auth.views import PasswordChangeView
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.urls import reverse
+from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
 from accounts.models import Account
@@ -14,6 +15,12 @@ from transactions import account_history
 from transactions.account_serializers import PeriodQuery, StatementQuery
 from transactions.account_views import statement_response
 from users.admin import OwnPasswordForm
+
+
+class FileQuery(StatementQuery):
+    """`?from=&to=&format=`, for a file to keep: there is no JSON here."""
+
+    format = serializers.ChoiceField(("csv", "pdf"))
 
 
 def own_password(request: HttpRequest) -> HttpResponseBase:
@@ -35,7 +42,7 @@ def statement_file(request: HttpRequest, account_id: str) -> HttpResponseBase:
     if account is None:
         raise Http404
     try:
-        query = StatementQuery.read({name: value for name, value in request.GET.items() if value})
+        query = FileQuery.read({name: value for name, value in request.GET.items() if value})
         found = account_history.statement_of(account, **PeriodQuery.period(query, account.created_at))
     except ValidationError:
         return _told(request, account, "Choose a period that ends after it begins, and CSV or PDF.")

@@ -16,7 +16,7 @@ from ledger_project.mongo import database
 from office.tests.entering import enter
 from transactions import ledger
 from transactions.posting import Transfer
-from users.tests.browsing import browser, cheap, ids
+from users.tests.browsing import browser, cheap, ids, said
 
 LIST = "/admin/accounts/account/"
 
@@ -87,6 +87,14 @@ def test_a_period_that_ends_before_it_begins_is_told_on_the_page(page, boss, acc
     page.get_by_role("button", name="PDF").click()
 
     expect(page.get_by_text("Choose a period that ends after it begins")).to_be_visible()
+
+
+@pytest.mark.parametrize("query", ["", "?format=json", "?format=xml", "?format="])
+def test_only_files_are_given_out(boss, account, query):
+    response = browser(boss).get(statement_of(account, query), follow=True)
+
+    assert response.redirect_chain == [(page_of(account), 302)]
+    assert "and CSV or PDF" in said(response)
 
 
 def test_the_statement_adds_up(boss, account):
