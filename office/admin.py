@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from bson import ObjectId
 from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
@@ -131,7 +132,7 @@ class VerificationAdmin(_Figures):
 
     def search(self, queryset: QuerySet[Verification], term: str) -> QuerySet[Verification]:
         """By id."""
-        return queryset.filter(pk=term)
+        return queryset.filter(pk=ObjectId(term)) if ObjectId.is_valid(term) else queryset.none()
 
     @display(description="result", label={"Whole": "success", "Not whole": "danger"})
     def result(self, verification: Verification) -> str:
