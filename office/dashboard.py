@@ -13,7 +13,7 @@ from accounts.models import Account
 from ledger_project.money import UnknownCurrency, decimals, to_major
 from ledger_project.mongo import Document, database
 from office import rollups
-from office.figures import DAYS, Period, added, change, percentile
+from office.figures import DAYS, Hours, Period, added, change, percentile
 from office.models import EngineHour, HourlyMovement, Verification
 from transactions.models import NoticesDue, Transaction
 from users.models import Notification
@@ -23,12 +23,13 @@ QUEUE_SHOWN = 10_000  # rows of the outbox are counted up to here
 
 @dataclass(slots=True)
 class Moved:
-    """What moved in a period: transfers by bucket, and what was issued, which is no transfer; in minor units."""
+    """What moved: transfers by hour; and what are none: reversals, and the money issued less what was taken back."""
 
     currency: str
     transfers: Counter[str] = field(default_factory=Counter)
     minor: Counter[str] = field(default_factory=Counter)
     issued_minor: int = 0
+    reversals: int = 0
 
     @property
     def count(self) -> int:
@@ -42,7 +43,7 @@ class Moved:
 
     @property
     def issued(self) -> Decimal:
-        """The money that came into being, in major units."""
+        """The money that came into being and stayed, in major units: below zero where more of it was taken back."""
         return to_major(self.issued_minor, self.currency)
 
 
@@ -83,23 +84,29 @@ def chosen(query: Any) -> tuple[Period, str]:
     return period, currency
 
 
-def moved(period: Period, currency: str) -> Moved:
-    """What moved in `period`, from the hours' roll-ups: one range of their ids."""
-    ids = {"$gte": f"{currency}|{period.first_hour}", "$lte": f"{currency}|{period.last_hour}|~"}
+def moved(hours: Hours, currency: str) -> Moved:
+    """What moved in `hours`, from their roll-ups: one range of their ids."""
+    ids = {"$gte": f"{currency}|{hours.first}", "$lte": f"{currency}|{hours.last}|~"}
     found = Moved(currency)
     for row in database()[HourlyMovement._meta.db_table].find({"_id": ids}):
-        bucket, minor = period.bucket(row["hour"]), int(row["volume_minor"].to_decimal())
-        if row["kind"] == Transaction.Kind.INITIAL_FUNDS:
-            found.issued_minor += minor
-        else:
-            found.transfers[bucket] += row["transactions"]
-            found.minor[bucket] += minor
+        hour, number, minor = row["hour"], row["transactions"], int(row["volume_minor"].to_decimal())
+        match row["kind"]:
+            case Transaction.Kind.TRANSFER:
+                found.transfers[hour] += number
+                found.minor[hour] += minor
+            case Transaction.Kind.INITIAL_FUNDS:
+                found.issued_minor += minor
+            case HourlyMovement.FUNDS_REVERSAL:
+                found.reversals += number
+                found.issued_minor -= minor
+            case _:
+                found.reversals += number
     return found
 
 
-def compared(period: Period, currency: str, now: Moved) -> dict[str, int | None]:
-    """By how many percent `now` differs from the period before."""
-    before = moved(period.before, currency)
+def compared(period: Period, currency: str) -> dict[str, int | None]:
+    """By how many percent what moved in `period` differs from as much time before."""
+    now, before = (moved(hours, currency) for hours in period.compared(up_to() or period.now))
     return {
         "count": change(now.count, before.count),
         "volume": change(now.volume, before.volume),
@@ -159,7 +166,7 @@ def queue() -> Queue:
 
 def engine(period: Period) -> Engine:
     """The engine's hours of `period`, added up."""
-    hours = list(EngineHour.objects.filter(pk__gte=period.first_hour, pk__lte=period.last_hour))
+    hours = list(EngineHour.objects.filter(pk__gte=period.hours.first, pk__lte=period.hours.last))
     groups, transfers = sum(hour.groups for hour in hours), sum(hour.transfers for hour in hours)
     milliseconds = added(hour.milliseconds for hour in hours)
     return Engine(

@@ -5,10 +5,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 from transactions.meters import HOUR
 
 DAYS = (1, 7, 30, 90)
+
+
+class Hours(NamedTuple):
+    """From the first hour to the last, both included; none where the last comes before the first."""
+
+    first: str
+    last: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,19 +27,17 @@ class Period:
     now: datetime
 
     @property
-    def first_hour(self) -> str:
-        """Its first hour."""
-        return self._start.strftime(HOUR)
+    def hours(self) -> Hours:
+        """Up to the hour now."""
+        return _hours(self._start, self.now)
 
-    @property
-    def last_hour(self) -> str:
-        """The hour now."""
-        return self.now.astimezone(UTC).strftime(HOUR)
+    def compared(self, counted: datetime) -> tuple[Hours, Hours]:
+        """Its hours that were over at `counted`, and the same hours of as much time before.
 
-    @property
-    def before(self) -> "Period":
-        """As much time, just before: what this one is compared with."""
-        return Period(self.days, self.now - timedelta(days=self.days))
+        The hour now is left out: a part of it would be held against the whole of an hour before.
+        """
+        last, earlier = min(self.now, counted) - timedelta(hours=1), timedelta(days=self.days)
+        return _hours(self._start, last), _hours(self._start - earlier, last - earlier)
 
     @property
     def buckets(self) -> list[str]:
@@ -43,6 +49,13 @@ class Period:
     def bucket(self, hour: str) -> str:
         """The bucket that `hour` belongs to."""
         return hour if self.days == 1 else hour[:10]
+
+    def bucketed(self, by_hour: Mapping[str, int]) -> list[int]:
+        """The sums of hours, one for each bucket."""
+        sums: Counter[str] = Counter()
+        for hour, number in by_hour.items():
+            sums[self.bucket(hour)] += number
+        return [sums[bucket] for bucket in self.buckets]
 
     def label(self, bucket: str) -> str:
         """A bucket as people read it on an axis."""
@@ -74,4 +87,8 @@ def percentile(histogram: Mapping[str, int], share: float) -> int | None:
 
 def change(now: Decimal | int, before: Decimal | int) -> int | None:
     """By how many percent `now` is more than `before`; None where there is nothing to compare with."""
-    return round((now - before) * 100 / before) if before else None
+    return round((now - before) * 100 / before) if before > 0 else None
+
+
+def _hours(first: datetime, last: datetime) -> Hours:
+    return Hours(first.astimezone(UTC).strftime(HOUR), last.astimezone(UTC).strftime(HOUR))

@@ -46,13 +46,20 @@ def dashboard_callback(request: HttpRequest, context: dict[str, Any]) -> dict[st
 
 def _movements(period: Period, currency: str, refused: list[tuple[str, int]]) -> dict[str, Any]:
     """The figures in the first row, and both charts."""
-    moved = dashboard.moved(period, currency)
-    changes = dashboard.compared(period, currency, moved)
+    moved = dashboard.moved(period.hours, currency)
+    changes = dashboard.compared(period, currency)
     circulating = dashboard.in_circulation(currency)
     transactions = "transactions.transaction"
     return {
         "figures": [
-            _figure("Transfers", moved.count, _list(transactions), changes["count"], "swap_horiz"),
+            _figure(
+                "Transfers",
+                moved.count,
+                _list(transactions, kind__exact=Transaction.Kind.TRANSFER.value),
+                changes["count"],
+                "swap_horiz",
+                note=f"{moved.reversals:,} reversal{'s' * (moved.reversals != 1)}" if moved.reversals else "",
+            ),
             _figure(
                 "Volume", moved.volume, _list("office.hourlymovement"), changes["volume"], "payments", unit=currency
             ),
@@ -76,12 +83,12 @@ def _movements(period: Period, currency: str, refused: list[tuple[str, int]]) ->
         ],
         "refusals": _bars(refused),
         "charts": [
-            _chart(period, "Transfers", "bar", [moved.transfers[bucket] for bucket in period.buckets]),
+            _chart(period, "Transfers", "bar", period.bucketed(moved.transfers)),
             _chart(
                 period,
                 f"Volume, {currency}",
                 "line",
-                [to_major(moved.minor[bucket], currency) for bucket in period.buckets],
+                [to_major(minor, currency) for minor in period.bucketed(moved.minor)],
             ),
         ],
     }
@@ -151,9 +158,10 @@ _ACCOUNT_FILTERS: dict[str, tuple[str, dict[str, str]]] = {
     "CLOSED": ("Closed", {"status__exact": "CLOSED"}),
     "SYSTEM": ("System", {"kind__exact": "EQUITY"}),
 }
+_CUSTOMERS = {"is_staff__exact": "0", "is_system__exact": "0"}
 _USER_FILTERS: dict[str, tuple[str, dict[str, str]]] = {
-    "active": ("Active customers", {"is_active__exact": "1"}),
-    "disabled": ("Disabled", {"is_active__exact": "0"}),
-    "staff": ("Staff", {"is_staff__exact": "1"}),
+    "active": ("Active customers", {"is_active__exact": "1", **_CUSTOMERS}),
+    "disabled": ("Disabled", {"is_active__exact": "0", **_CUSTOMERS}),
+    "staff": ("Staff", {"is_staff__exact": "1", "is_system__exact": "0"}),
     "system": ("System users", {"is_system__exact": "1"}),
 }

@@ -9,7 +9,12 @@ from transactions.meters import COLLECTION as ENGINE_HOURS
 
 
 class HourlyMovement(models.Model):
-    """How many transactions of one kind and currency were posted in an hour, and what they moved together."""
+    """How many transactions of one kind and currency were posted in an hour, and what they moved together.
+
+    Reversals of initial funds are a kind for themselves here, for they take back what was issued.
+    """
+
+    FUNDS_REVERSAL = "FUNDS_REVERSAL"
 
     id = models.CharField(primary_key=True, db_column="_id", max_length=60)  # "INR|2026-11-22T09|TRANSFER"
     currency = models.CharField(max_length=3)

@@ -87,18 +87,39 @@ def _step(unit: Unit, now: datetime) -> int:
 
 
 def _hours(last: ObjectId, horizon: datetime) -> list[Document]:
-    """The pipeline that sums the next transactions by currency, hour and kind."""
+    """The pipeline that sums the next transactions by currency, hour and kind.
+
+    In two steps, so that an original is looked up for each reversal only, not for each transaction.
+    """
     hour = {"$dateToString": {"date": "$created_at", "format": HOUR}}
+    issued = {"$in": [Transaction.Kind.INITIAL_FUNDS.value, "$original.kind"]}
+    kind = {"$cond": [issued, HourlyMovement.FUNDS_REVERSAL, "$_id.kind"]}
     return [
         {"$match": {"_id": {"$gt": last, "$lt": first_id(horizon)}}},
         {"$sort": {"_id": 1}},
         {"$limit": AT_ONCE},
         {
             "$group": {
-                "_id": {"currency": "$currency", "hour": hour, "kind": "$kind"},
+                "_id": {"currency": "$currency", "hour": hour, "kind": "$kind", "reverses": "$reverses"},
                 "transactions": {"$sum": 1},
                 "volume_minor": {"$sum": {"$toDecimal": "$amount_minor"}},
                 "last": {"$max": "$_id"},
+            }
+        },
+        {
+            "$lookup": {
+                "from": Transaction._meta.db_table,
+                "localField": "_id.reverses",
+                "foreignField": "_id",
+                "as": "original",
+            }
+        },
+        {
+            "$group": {
+                "_id": {"currency": "$_id.currency", "hour": "$_id.hour", "kind": kind},
+                "transactions": {"$sum": "$transactions"},
+                "volume_minor": {"$sum": "$volume_minor"},
+                "last": {"$max": "$last"},
             }
         },
     ]

@@ -17,11 +17,12 @@ from office import rollups
 from office.tests.entering import enter
 from transactions import ledger, notices
 from transactions.meters import meters
-from transactions.posting import Transfer
+from transactions.posting import Reversal, Transfer
+from transactions.models import Transaction
 from transactions.refusals import InsufficientFunds
 from transactions.verification import verify
 from users.models import Notification
-from users.tests.browsing import browser
+from users.tests.browsing import browser, ids
 
 SECONDS = timedelta(seconds=200)
 
@@ -96,14 +97,14 @@ def test_another_currency_is_counted_by_itself(page, boss, busy, new_user, new_a
 @pytest.mark.parametrize(
     ("title", "address"),
     [
-        ("Transfers", "/admin/transactions/transaction/"),
+        ("Transfers", "/admin/transactions/transaction/?kind__exact=TRANSFER"),
         ("Volume", "/admin/office/hourlymovement/"),
         ("Money issued", "/admin/transactions/transaction/?kind__exact=INITIAL_FUNDS"),
         ("Refusals", "/admin/office/enginehour/"),
         ("Engine", "/admin/office/enginehour/"),
         ("Ledger verification", "/admin/office/verification/"),
         ("Frozen", "/admin/accounts/account/?status__exact=FROZEN"),
-        ("Disabled", "/admin/users/user/?is_active__exact=0"),
+        ("Disabled", "/admin/users/user/?is_active__exact=0&is_staff__exact=0&is_system__exact=0"),
         ("E-mail queue", "/admin/users/notification/"),
         ("Failed", "/admin/users/notification/?status__exact=FAILED"),
         ("Refusals by reason", "/admin/office/enginehour/"),
@@ -116,6 +117,34 @@ def test_each_tile_leads_to_the_list_behind_it(page, boss, busy, title, address)
 
     page.wait_for_url(f"**{address}")
     expect(page.locator("#changelist, #result_list").first).to_be_visible()
+
+
+def test_the_lists_of_users_hold_who_is_counted(boss, busy, new_user):
+    new_user(is_active=False), new_user(is_staff=True, is_active=False), new_user(is_system=True)
+    rollups.count_heads()
+    client = browser(boss)
+
+    shown = client.get("/admin/").context["users"]
+    assert [(row["label"], row["count"]) for row in shown] == [
+        ("Active customers", 2),
+        ("Disabled", 1),
+        ("Staff", 2),
+        ("System users", 2),
+    ]
+    assert [len(ids(client.get(row["href"]))) for row in shown] == [row["count"] for row in shown]
+
+
+def test_reversals_are_shown_apart_from_transfers(page, boss, busy):
+    original = Transaction.objects.filter(kind="TRANSFER").first()
+    ledger.post(Reversal(boss.pk, original.pk, "wrong"))
+    rollups.roll_up_movements(seconds=60, now=timezone.now() + SECONDS)
+    enter(page, boss)
+    page.goto("/admin/")
+
+    expect(tile(page, "Transfers").locator("strong")).to_have_text("2")
+    expect(tile(page, "Transfers")).to_contain_text("1 reversal")
+    expect(tile(page, "Volume").locator("strong")).to_have_text("12.50 INR")
+    expect(tile(page, "Money issued").locator("strong")).to_have_text("1,000.00 INR")
 
 
 @pytest.mark.parametrize("width", [390, 1440])

@@ -4,21 +4,25 @@ import threading
 from collections import Counter
 from datetime import timedelta
 from decimal import Decimal
+from importlib import import_module
+from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
 from django.conf import settings
+from django.db import connection
 from django.utils import timezone
 from pymongo.errors import AutoReconnect, OperationFailure
 
 from accounts.models import Account
 from accounts.opening import set_status
 from ledger_project.mongo import database
-from office import rollups
+from office import dashboard, rollups
+from office.figures import Period
 from office.models import HourlyMovement
 from transactions import ledger
 from transactions.models import Transaction
-from transactions.posting import Transfer
+from transactions.posting import Reversal, Transfer
 
 LATER = timedelta(seconds=settings.ROLL_UP_LAG_SECONDS + 2)  # ids know whole seconds only
 
@@ -57,6 +61,12 @@ def pay(new_user, new_account):
     return pay
 
 
+@pytest.fixture
+def reverse(new_user):
+    staff = new_user(is_staff=True)
+    return lambda original: ledger.post(Reversal(staff.pk, original, "wrong"))
+
+
 def test_what_was_posted_is_counted_by_currency_hour_and_kind(pay, new_user, new_account):
     pay("1.50"), pay("2.25")
     new_account(new_user(), funds=7, currency="JPY")
@@ -71,6 +81,40 @@ def test_what_was_posted_is_counted_by_currency_hour_and_kind(pay, new_user, new
     assert {row.hour for row in HourlyMovement.objects.all()} <= {
         f"{row.created_at:%Y-%m-%dT%H}" for row in Transaction.objects.all()
     }
+
+
+def test_reversals_of_issued_money_are_counted_apart_from_those_of_transfers(pay, new_user, new_account, reverse):
+    transfer = pay("1.50")
+    new_account(new_user(), funds=7)
+    issued = Transaction.objects.get(kind="INITIAL_FUNDS", amount_minor=700)
+    reverse(transfer["_id"])
+    roll_up()
+    reverse(issued.pk)
+    roll_up()
+
+    assert rolled() == {
+        ("INR", "INITIAL_FUNDS"): (2, 100_700),
+        ("INR", "TRANSFER"): (1, 150),
+        ("INR", "REVERSAL"): (1, 150),
+        ("INR", "FUNDS_REVERSAL"): (1, 700),
+    }
+    now = dashboard.moved(Period(7, timezone.now()).hours, "INR")
+    assert (now.count, now.volume, now.issued, now.reversals) == (1, Decimal("1.5"), Decimal(1000), 2)
+    rollups.count_heads()
+    assert dashboard.in_circulation("INR") == now.issued
+
+
+def test_what_was_counted_before_there_were_two_kinds_of_reversals_is_counted_anew(pay, reverse):
+    reverse(pay()["_id"])
+    roll_up()
+    before = rolled()
+    database()["hourly_movements"].update_many({"kind": "REVERSAL"}, {"$inc": {"transactions": 1}})
+    forget = import_module("office.migrations.0003_recount_reversals").forget
+
+    forget(None, SimpleNamespace(connection=connection))
+    assert rolled() == {}
+    roll_up()
+    assert rolled() == before
 
 
 def test_nothing_is_counted_twice(pay):

@@ -12,7 +12,7 @@ from rest_framework_simplejwt.tokens import RefreshToken
 
 from ledger_project.tests.dumps import dump
 from users.authentication import issue_token, revoke_tokens
-from users.models import AuditEntry, User
+from users.models import AuditEntry, Session, User
 from users.tests.browsing import browser
 
 DAY = 24 * 3600
