@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
+from itertools import chain, islice
 from typing import Any, ClassVar
 
 import pymongo
@@ -44,6 +45,10 @@ Names = list[str] | tuple[str, ...]
 LAST_PAGE = 100
 # A filter that matches next to nothing walks the index of a big collection until the server stops it.
 LIST_SECONDS = 10
+# An export is meant to walk far; and it takes a thread that answers requests.
+EXPORT_SECONDS = 60
+TOO_SLOW = "That filter takes too long here. Search for an id instead."
+TOO_MANY = "XLSX holds up to {:,} rows here. Filter the list, or take CSV."
 
 
 class InfinitePaginator(paginator.InfinitePaginator):
@@ -142,7 +147,7 @@ class LedgerModelAdmin(ModelAdmin):
             too_slow = isinstance(error.__cause__, PyMongoError) and error.__cause__.timeout
             if not (too_slow and request.method == "GET" and request.GET):
                 raise
-        self.message_user(request, "That filter takes too long here. Search for an id instead.", messages.WARNING)
+        self.message_user(request, TOO_SLOW, messages.WARNING)
         return HttpResponseRedirect(request.path)
 
     def get_urls(self) -> list[URLPattern]:
@@ -167,12 +172,30 @@ class LedgerModelAdmin(ModelAdmin):
         except IncorrectLookupParameters:
             return HttpResponseRedirect(reverse("admin:index"))
         list_exported.send(self.model, format=format, query=request.GET.urlencode())
-        rows, columns = stream(queryset), export.resource(self.export_columns)
+        try:
+            if format == "xlsx" and any(in_time(stream(queryset, skip=export.XLSX_ROWS, limit=1), EXPORT_SECONDS)):
+                return self._not_exported(request, TOO_MANY.format(export.XLSX_ROWS))
+            content = self._exported(queryset, format)
+        except PyMongoError as error:
+            if not error.timeout:
+                raise
+            return self._not_exported(request, TOO_SLOW)
         name = f"{self.opts.model_name}-{timezone.now():%Y-%m-%d}.{format}"
         headers = {"Content-Disposition": f'attachment; filename="{name}"', "Content-Type": export.FORMATS[format]}
         if format == "csv":
-            return StreamingHttpResponse(export.csv_lines(columns, rows), headers=headers)
-        return FileResponse(export.xlsx_file(columns, rows), headers=headers)
+            return StreamingHttpResponse(content, headers=headers)
+        return FileResponse(content, headers=headers)
+
+    def _exported(self, queryset: QuerySet, format: str) -> Any:  # noqa: A002
+        """The file, of CSV at least its beginning: what the database cannot find in time shows before the answer."""
+        rows, columns = in_time(stream(queryset), EXPORT_SECONDS), export.resource(self.export_columns)
+        rows = chain(list(islice(rows, 1)), rows)
+        return (export.csv_lines if format == "csv" else export.xlsx_file)(columns, rows)
+
+    def _not_exported(self, request: HttpRequest, why: str) -> HttpResponseRedirect:
+        """Back to the list, with word of why there is no file."""
+        self.message_user(request, why, messages.WARNING)
+        return HttpResponseRedirect(_address(self.model, "changelist"))
 
     def response_action(self, request: HttpRequest, queryset: QuerySet, *args: Any) -> HttpResponse | None:
         """Act on the rows that were ticked, never on all there are; what is no id is not looked for."""
@@ -230,6 +253,19 @@ def stream(queryset: QuerySet, *, skip: int = 0, limit: int = 0) -> Iterator[Mod
     order = [((options.pk if name == "pk" else options.get_field(name)).column, way) for name, way in names]
     for document in database()[options.db_table].find(condition, sort=order, skip=skip, limit=limit):
         yield from_document(queryset.model, document)
+
+
+def in_time(rows: Iterator[Model], seconds: float) -> Iterator[Model]:
+    """`rows`, which the database has to find within `seconds`.
+
+    The time runs only while some are fetched: nobody is cut off because they download slowly.
+    """
+    while True:
+        with pymongo.timeout(seconds):
+            portion = list(islice(rows, export.ROWS_AT_ONCE))
+        if not portion:
+            return
+        yield from portion
 
 
 def attach(rows: Sequence[Model], names: Iterable[str]) -> None:

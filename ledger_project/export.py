@@ -23,7 +23,7 @@ FORMATS = {
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
 ROWS_AT_ONCE = 500
-SHEET_ROWS = 1_048_575  # what a sheet holds below its header; the rest goes into further sheets
+XLSX_ROWS = 100_000  # a workbook is made before it is sent, in a thread that could answer requests; CSV as it is sent
 SPREADSHEET_DIGITS = 15  # more, and a spreadsheet would round the number
 # What a spreadsheet might take for a formula or a command.
 _RUNS = re.compile(r"[\s]*[=+\-@]|[\t\r\n]")
@@ -68,17 +68,9 @@ def csv_lines(columns: Resource, rows: Iterable[Model]) -> Iterator[bytes]:
 def xlsx_file(columns: Resource, rows: Iterable[Model]) -> IO[bytes]:
     """A temporary file with the workbook, at its beginning; every cell is text or a number, none a formula."""
     book = Workbook(write_only=True)
-    cells = _cells(columns, rows)
-    header = next(cells)
-    while True:
-        sheet = book.create_sheet()
-        sheet.append(header)
-        written = 0
-        for row in islice(cells, SHEET_ROWS):
-            sheet.append([_cell(sheet, value) for value in row])
-            written += 1
-        if written < SHEET_ROWS:
-            break
+    sheet = book.create_sheet()
+    for row in _cells(columns, rows):
+        sheet.append([_cell(sheet, value) for value in row])
     file = tempfile.TemporaryFile()  # noqa: SIM115  (whoever answers with it closes it)
     book.save(file)
     file.seek(0)

@@ -17,8 +17,8 @@ from office import rollups
 from office.tests.entering import enter
 from transactions import ledger, notices
 from transactions.meters import meters
-from transactions.posting import Reversal, Transfer
 from transactions.models import Transaction
+from transactions.posting import Reversal, Transfer
 from transactions.refusals import InsufficientFunds
 from transactions.verification import verify
 from users.models import Notification

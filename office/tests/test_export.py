@@ -8,14 +8,17 @@ from decimal import Decimal
 import pytest
 from django.contrib import admin
 from openpyxl import load_workbook
+from pymongo import _csot
 
 from accounts.models import Account
+from ledger_project import admin as ledger_admin
 from ledger_project import export
 from ledger_project.admin import LedgerModelAdmin
+from ledger_project.mongo import database
 from office.tests.entering import enter
 from transactions.models import Entry, Transaction
 from users.models import AuditEntry, User
-from users.tests.browsing import browser
+from users.tests.browsing import browser, said
 
 ACCOUNTS = "/admin/accounts/account/"
 EXPORTED = [
@@ -120,6 +123,46 @@ def test_the_memory_does_not_grow_with_the_list():
 
     peak(10)
     assert peak(6000) < 2 * peak(1500)
+
+
+@pytest.fixture
+def many(new_user):
+    user = new_user()
+    Account.objects.bulk_create(Account(user=user, currency="INR", name=str(number)) for number in range(12))
+
+
+@pytest.mark.usefixtures("many")
+def test_a_long_list_is_for_csv(boss, monkeypatch):
+    monkeypatch.setattr(export, "XLSX_ROWS", 11)
+    answer = boss.get(f"{ACCOUNTS}export/xlsx/")
+    assert (answer.status_code, answer["Location"]) == (302, ACCOUNTS)
+    assert "up to 11 rows here. Filter the list, or take CSV" in said(boss.get(ACCOUNTS))
+    assert len(as_csv(boss, ACCOUNTS)) == 12
+    monkeypatch.setattr(export, "XLSX_ROWS", 12)
+    assert len(as_xlsx(boss, ACCOUNTS)) == 12
+
+
+@pytest.mark.usefixtures("many")
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+def test_what_the_database_does_not_find_in_time_is_given_up(boss, monkeypatch, fail_command, kind):
+    monkeypatch.setattr(ledger_admin, "EXPORT_SECONDS", 1)
+    accounts = f"{database().name}.accounts"
+    fail_command("find", times="alwaysOn", namespace=accounts, blockConnection=True, blockTimeMS=3000)
+    answer = boss.get(f"{ACCOUNTS}export/{kind}/?kind__exact=CUSTOMER")
+    fail_command("find", times="off")
+
+    assert (answer.status_code, answer["Location"]) == (302, ACCOUNTS)
+    assert "too long" in said(boss.get(ACCOUNTS))
+
+
+@pytest.mark.usefixtures("many")
+def test_who_downloads_slowly_is_not_cut_off(monkeypatch):
+    """No limit runs on while what was fetched is sent."""
+    monkeypatch.setattr(export, "ROWS_AT_ONCE", 5)
+    rows = ledger_admin.in_time(ledger_admin.stream(Account.objects.order_by("pk")), 2)
+    left = [_csot.remaining() for _ in rows]
+
+    assert left == [None] * 12
 
 
 @pytest.mark.parametrize("permissions", [(), ("accounts.view_account",), ("accounts.export_account",)])

@@ -25,7 +25,11 @@ class Command(LedgerCommand):
         """The options."""
         parser.add_argument("--email", help="default: the environment variable STAFF_EMAIL")
         parser.add_argument("--name", default="Staff", help="default: %(default)s")
-        parser.add_argument("--reset-password", action="store_true", help="give an existing user the password, too, and end their tokens and sessions")
+        parser.add_argument(
+            "--reset-password",
+            action="store_true",
+            help="give an existing user the password, too, and end their tokens and sessions",
+        )
         add_password_options(parser)
 
     def answer(self, **options: Any) -> Answer:
