@@ -143,9 +143,8 @@ class LedgerModelAdmin(ModelAdmin):
         try:
             with pymongo.timeout(LIST_SECONDS):
                 return super().changelist_view(request, exports | (extra_context or {}))
-        except DatabaseError as error:
-            too_slow = isinstance(error.__cause__, PyMongoError) and error.__cause__.timeout
-            if not (too_slow and request.method == "GET" and request.GET):
+        except (DatabaseError, PyMongoError) as error:
+            if not (_took_too_long(error) and request.method == "GET" and request.GET):
                 raise
         self.message_user(request, TOO_SLOW, messages.WARNING)
         return HttpResponseRedirect(request.path)
@@ -177,7 +176,7 @@ class LedgerModelAdmin(ModelAdmin):
                 return self._not_exported(request, TOO_MANY.format(export.XLSX_ROWS))
             content = self._exported(queryset, format)
         except PyMongoError as error:
-            if not error.timeout:
+            if not _took_too_long(error):
                 raise
             return self._not_exported(request, TOO_SLOW)
         name = f"{self.opts.model_name}-{timezone.now():%Y-%m-%d}.{format}"
@@ -310,6 +309,12 @@ def breakable(text: str) -> SafeString:
 def money(amount: Decimal, currency: str) -> str:
     """`amount` in major units, as people read it: 1,234.50 INR."""
     return f"{amount:,f}\N{NO-BREAK SPACE}{currency}"
+
+
+def _took_too_long(error: Exception) -> bool:
+    """Whether the time was up: the driver says so, for rows, or Django with the driver behind it, for all else."""
+    cause = error if isinstance(error, PyMongoError) else error.__cause__
+    return isinstance(cause, PyMongoError) and cause.timeout
 
 
 def _reference(row: Model, name: str) -> ForeignKey:

@@ -257,7 +257,7 @@ def test_the_address_to_go_on_to_is_one_of_ours(staff):
 
 
 def test_no_page_of_the_admin_shows_a_key(staff, new_user):
-    device, codes = enrolled(new_user(is_staff=True))
+    device, _ = enrolled(new_user(is_staff=True))
     recovery = StaticToken.objects.first()
     secrets = (device.key, b32encode(device.bin_key).decode(), recovery.token)
     boss = browser(staff)

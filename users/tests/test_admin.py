@@ -14,6 +14,7 @@ from django.test import Client
 from django.utils import timezone
 from pymongo.errors import ExecutionTimeout
 
+from ledger_project import admin as ledger_admin
 from ledger_project.mongo import database
 from ledger_project.tests.profiler import profiled
 from users import notifications
@@ -181,6 +182,17 @@ def test_a_filter_that_takes_too_long_is_given_up(root, monkeypatch) -> None:
         assert (answer.status_code, answer["Location"]) == (302, USERS)
         assert root.get(USERS).status_code == 503
     assert "too long" in said(root.get(USERS))
+
+
+def test_rows_that_are_not_found_in_time_are_given_up(root, monkeypatch, fail_command) -> None:
+    monkeypatch.setattr(ledger_admin, "LIST_SECONDS", 1)
+    tokens = f"{database().name}.blacklisted_tokens"
+    fail_command("find", times="alwaysOn", namespace=tokens, blockConnection=True, blockTimeMS=3000)
+    answer = root.get(f"{TOKENS}?q=nothing")
+    fail_command("find", times="off")
+
+    assert (answer.status_code, answer["Location"]) == (302, TOKENS)
+    assert "too long" in said(root.get(TOKENS))
 
 
 @pytest.mark.parametrize("address", [USERS, NOTIFICATIONS, TOKENS, "/admin/auth/group/", "/admin/accounts/account/"])
