@@ -37,7 +37,7 @@ class Transfer:
     to_account: ObjectId
     amount: Decimal
     idempotency_key: str
-    # What makes two requests the same: SHA-256 over kind, accounts and amount (500, 500.0 and "500" are one). Worked out
+    # What makes two requests the same: SHA-256 over kind, accounts and amount (500, 500.0 and "500" are one). Made
     # by whoever asks, not while a group is decided and all others wait.
     fingerprint: str = field(init=False)
 
