@@ -238,3 +238,37 @@ def test_two_payments_that_are_meant_are_two(page: Page, confirm: Locator, payer
     confirm.click()
     expect(page.get_by_role("heading", name="₹12.50 sent")).to_be_visible()
     assert Account.objects.get(pk=payee.pk).balance_minor == 2500
+
+
+def test_an_answer_that_comes_late_does_not_make_the_next_payment_forgotten(
+    page: Page, confirm: Locator, payer: Account, payee: Account
+):
+    sent: list[Route] = []
+
+    def hold_the_first_and_lose_the_next_payment(route: Route) -> None:
+        sent.append(route)
+        if route.request.post_data_json["amount"] == "5.00":
+            route.fetch()
+        elif len(sent) > 1:
+            route.continue_()
+
+    page.route(TRANSFERS, hold_the_first_and_lose_the_next_payment)
+    confirm.click()
+    expect(page.get_by_role("heading", name="Sending ₹12.50")).to_be_focused()
+    navigation = page.get_by_role("navigation")
+    navigation.get_by_role("link", name="Accounts").click()
+    navigation.get_by_role("link", name="Send money").click()
+    paid_once(page, payer, payee)
+
+    navigation.get_by_role("link", name="Accounts").click()
+    review(page, payee=payee, amount="5.00")
+    page.get_by_role("button", name="Send ₹5.00").click()
+    expect(page.get_by_role("heading", name="Sending ₹5.00")).to_be_focused()
+    with page.expect_response(TRANSFERS) as late:
+        sent[0].continue_()
+    late.value.finished()
+
+    page.unroute(TRANSFERS)
+    page.reload()
+    expect(page.get_by_role("heading", name="₹5.00 sent")).to_be_visible()
+    assert Account.objects.get(pk=payee.pk).balance_minor == 1750

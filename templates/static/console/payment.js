@@ -31,15 +31,15 @@ export function forget(user) {
 // The payment as it is then: DONE with its transaction, PREPARED after a refusal, SENT when nobody knows; the last two
 // with the error.
 export async function send(payment) {
-  keep({ ...payment, state: SENT });
+  note({ ...payment, state: SENT });
   let error = null;
   for (const pause of [0, ...PAUSES]) {
     await wait(Math.max(pause, Math.min(error?.retryAfter ?? 0, LONGEST_PAUSE)));
     try {
-      return keep({ ...payment, state: DONE, transaction: await ask(payment) });
+      return note({ ...payment, state: DONE, transaction: await ask(payment) });
     } catch (caught) {
       error = caught;
-      if (isRefusal(error)) return { ...keep({ ...payment, state: PREPARED }), error };
+      if (isRefusal(error)) return { ...note({ ...payment, state: PREPARED }), error };
       if (isSignedOut(error) || !navigator.onLine) break;
     }
   }
@@ -58,6 +58,12 @@ async function ask({ fromAccount, toAccount, amount, key }) {
 // The ledger itself said no: nothing has moved. Whatever else comes may have been said after the money moved.
 function isRefusal(error) {
   return error instanceof Refused && !error.retryable && !isSignedOut(error) && error.code !== undefined;
+}
+
+// What became of a payment. It goes on being sent when its view is left, and may be heard of when it was settled by another
+// sending and the next payment is under way: the key of that one is not to be lost.
+function note(payment) {
+  return current(payment.user)?.key === payment.key ? keep(payment) : payment;
 }
 
 function keep(payment) {
