@@ -10,10 +10,15 @@ PASSWORD = "mango-harbour-92"
 def log_in(page: Page, user: Any) -> None:
     """As a customer does, with the password that `new_user(password=PASSWORD)` was given."""
     page.goto("/console/")
+    fill_in(page, user)
+    expect(page.get_by_role("heading", name="Accounts")).to_be_visible()
+
+
+def fill_in(page: Page, user: Any) -> None:
+    """Name and password, at a door that stands open already."""
     page.get_by_label("E-mail").first.fill(user.email)
     page.get_by_label("Password").first.fill(PASSWORD)
     page.locator("#panel-login button").click()
-    expect(page.get_by_role("heading", name="Accounts")).to_be_visible()
 
 
 def review(page: Page, *, payee: Any, amount: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
 from accounts.models import Account
-from ledger_project.tests.console import PASSWORD, log_in, review
+from ledger_project.tests.console import PASSWORD, fill_in, log_in, review
 from transactions.models import Transaction
 
 TRANSFERS = "**/api/transactions/"
@@ -199,9 +199,7 @@ def test_a_session_that_ends_in_the_middle_of_paying_is_taken_up_after_logging_i
     expect(page.get_by_text("Your session has ended.")).to_be_visible()
     nothing_moved(payer)
     page.unroute(TRANSFERS)
-    page.get_by_label("E-mail").first.fill(asha.email)
-    page.get_by_label("Password").first.fill(PASSWORD)
-    page.locator("#panel-login button").click()
+    fill_in(page, asha)
     paid_once(page, payer, payee)
 
 
@@ -272,3 +270,31 @@ def test_an_answer_that_comes_late_does_not_make_the_next_payment_forgotten(
     page.reload()
     expect(page.get_by_role("heading", name="₹5.00 sent")).to_be_visible()
     assert Account.objects.get(pk=payee.pk).balance_minor == 1750
+
+
+def test_a_payment_is_not_tried_again_in_the_name_of_who_logs_in_next(
+    page: Page, confirm: Locator, asha: Any, payer: Account, payee: Account, new_user: Callable[..., Any]
+):
+    page.expected = ["502"]
+    chetan = new_user(name="Chetan", password=PASSWORD)
+
+    def post_and_fail(route: Route) -> None:
+        route.fetch()
+        route.fulfill(status=502, body="", headers={"Retry-After": "10"})
+
+    page.clock.install()
+    page.route(TRANSFERS, post_and_fail)
+    with page.expect_response(TRANSFERS):
+        confirm.click()
+    page.get_by_role("button", name="Log out").click()
+    page.unroute(TRANSFERS)
+    fill_in(page, chetan)
+    expect(page.get_by_role("heading", name="No account yet")).to_be_visible()
+    page.clock.fast_forward(10_000)
+    page.get_by_role("navigation").get_by_role("link", name="Profile").click()
+    expect(page.locator("#profile-body")).to_contain_text("Chetan")
+
+    page.get_by_role("button", name="Log out").click()
+    fill_in(page, asha)
+    page.get_by_role("link", name="See what became of it").click()
+    paid_once(page, payer, payee)

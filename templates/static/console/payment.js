@@ -5,6 +5,7 @@
 // written down before it is sent, so a page that is loaded anew knows what it may have sent, and asks again. It stays
 // written down until its receipt was seen, so that nobody pays again because a reload swallowed the receipt.
 
+import { session } from "../session.js";
 import { Refused, post } from "./api.js";
 
 export const PREPARED = "prepared";
@@ -35,6 +36,8 @@ export async function send(payment) {
   let error = null;
   for (const pause of [0, ...PAUSES]) {
     await wait(Math.max(pause, Math.min(error?.retryAfter ?? 0, LONGEST_PAUSE)));
+    // Asked for with somebody else's token, the ledger would refuse what it may have posted already.
+    if (session()?.user._id !== payment.user) break;
     try {
       return note({ ...payment, state: DONE, transaction: await ask(payment) });
     } catch (caught) {
