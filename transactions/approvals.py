@@ -19,7 +19,7 @@ from accounts.models import Account
 from accounts.opening import AccountNotFound
 from ledger_project.errors import LedgerError
 from ledger_project.money import to_major, to_minor
-from ledger_project.mongo import Document, database, from_document
+from ledger_project.mongo import Document, Unit, database, from_document, run_transaction
 from transactions import ledger, refusals
 from transactions.ledger import Outcome
 from transactions.models import ApprovalRequest, Transaction
@@ -168,7 +168,7 @@ def _issuer(currency: str) -> ObjectId:
 
 
 def _store(wanted: Document, staff: User, request_id: ObjectId) -> ApprovalRequest:
-    """Store a request, or find the one that is there already. Raises ApprovalPending, IdempotencyKeyReused."""
+    """Store a request and log it, or find the one that is there already. Raises ApprovalPending, IdempotencyKeyReused."""
     asked = {"requested_by": staff.pk, **wanted}
     undecided = {
         "decision_reason": "",
@@ -186,12 +186,16 @@ def _store(wanted: Document, staff: User, request_id: ObjectId) -> ApprovalReque
         "requested_at": timezone.now(),
         **undecided,
     }
+    made = from_document(ApprovalRequest, document)
+
+    def work(unit: Unit) -> None:
+        unit.insert(ApprovalRequest._meta.db_table, [document])
+        audit.record(made, {"status": (None, made.status)}, reason=made.reason)
+
     try:
-        _rows().insert_one(document)
+        run_transaction(work)
     except DuplicateKeyError:
         return from_document(ApprovalRequest, _stored_before(asked, request_id))
-    made = from_document(ApprovalRequest, document)
-    audit.record(made, {"status": (None, made.status)}, reason=made.reason)
     return made
 
 
@@ -207,24 +211,30 @@ def _stored_before(asked: Document, request_id: ObjectId) -> Document:
 def _decide(
     request_id: ObjectId, staff: User, reason: str, status: ApprovalRequest.Status, **also: datetime
 ) -> Document:
-    """Take the decision, by one update that says all there is to say about whether it may be taken."""
+    """Take the decision and log it, both or neither: by one update that says whether it may be taken."""
     _check(staff, "transactions.decide_approvalrequest")
-    decided = _rows().find_one_and_update(
-        {"_id": request_id, "status": Status.PENDING.value, "requested_by": {"$ne": staff.pk}},
-        {
-            "$set": {
-                "status": status.value,
-                "decided_by": staff.pk,
-                "decided_at": timezone.now(),
-                "decision_reason": reason,
-                **also,
-            }
-        },
-        return_document=ReturnDocument.AFTER,
-    )
+    decision = {
+        "status": status.value,
+        "decided_by": staff.pk,
+        "decided_at": timezone.now(),
+        "decision_reason": reason,
+        **also,
+    }
+
+    def work(unit: Unit) -> Document | None:
+        decided = _rows().find_one_and_update(
+            {"_id": request_id, "status": Status.PENDING.value, "requested_by": {"$ne": staff.pk}},
+            {"$set": decision},
+            return_document=ReturnDocument.AFTER,
+            session=unit.session,
+        )
+        if decided is not None:
+            subject = from_document(ApprovalRequest, decided)
+            audit.record(subject, {"status": (Status.PENDING.value, status.value)}, reason=reason)
+        return decided
+
+    decided = run_transaction(work)
     if decided is not None:
-        subject = from_document(ApprovalRequest, decided)
-        audit.record(subject, {"status": (Status.PENDING.value, status.value)}, reason=reason)
         return decided
     present = _rows().find_one({"_id": request_id})
     if present is None:

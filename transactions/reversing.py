@@ -7,7 +7,7 @@ from transactions.models import ApprovalRequest, Transaction
 from transactions.posting import Reversal
 from transactions.refusals import NotStaff, TransactionNotFound
 from users import audit
-from users.models import User
+from users.models import AuditEntry, User
 
 
 def may_reverse(user: User) -> bool:
@@ -31,7 +31,17 @@ def reverse(*, staff: User, reversal: Reversal) -> Outcome | ApprovalRequest:
     if approvals.needs_approval(original):
         return approvals.request_reversal(staff=staff, original=original, reason=reversal.reason)
     outcome = ledger.post(reversal)
-    if not outcome.replayed:
-        change = {"status": (original["status"], Transaction.Status.REVERSED.value)}
-        audit.record(from_document(Transaction, original), change, reason=reversal.reason)
+    _log_once(from_document(Transaction, original), outcome, reversal.reason)
     return outcome
+
+
+def _log_once(original: Transaction, outcome: Outcome, reason: str) -> None:
+    """Log what happened to `original`, on a replay as well unless it is logged: who posted it may have died before.
+
+    The ledger posts in groups, in whose transaction no entry of the log belongs. Two replays at the same time may both
+    log it; twice is better than never.
+    """
+    if outcome.replayed and AuditEntry.objects.get_for_object(original).filter(action=AuditEntry.Action.UPDATE).exists():
+        return
+    change = {"status": (Transaction.Status.COMPLETED.value, Transaction.Status.REVERSED.value)}
+    audit.record(original, change, reason=reason)

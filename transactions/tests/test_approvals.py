@@ -12,8 +12,9 @@ from uuid import uuid4
 import pytest
 from bson import ObjectId
 from django.contrib.auth.models import Permission
+from django.test import RequestFactory
 from django.utils import timezone
-from pymongo.errors import DuplicateKeyError, WriteError
+from pymongo.errors import DuplicateKeyError, PyMongoError, WriteError
 
 from accounts.models import Account
 from accounts.opening import AccountNotFound, set_status
@@ -27,7 +28,8 @@ from transactions.posting import Transfer
 from transactions.tasks import carry_out_approved
 from transactions.tests.crowd import at_once
 from transactions.verification import verify
-from users.models import User
+from users.audit import audited
+from users.models import AuditEntry, User
 from users.tests.processes import environment
 
 
@@ -261,7 +263,8 @@ django.setup()
 from bson import ObjectId
 from transactions import approvals, ledger
 from transactions.signals import transactions_completed
-from users.models import User
+from users.audit import audited
+from users.models import AuditEntry, User
 
 if os.environ["DIES"] == "before the posting":
     ledger.post_together = lambda *given: os._exit(9)
@@ -360,3 +363,51 @@ def test_no_request_is_made_for_what_cannot_be_reversed(maker, checker, reversal
         refusals.AlreadyReversed,
         lambda: approvals.request_reversal(staff=maker, original=original, reason="Paid twice"),
     )
+
+
+# --- Logged with what it logs ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def fail_log(fail_command) -> Any:
+    """Let the audit log find no room for an entry, so many times."""
+    log = f"{database().name}.{AuditEntry._meta.db_table}"
+    return lambda times=1: fail_command("insert", times=times, namespace=log, errorCode=14031)
+
+
+@pytest.fixture
+def acting_as() -> Any:
+    """As in a request of that member of staff."""
+
+    def act(staff: User) -> Any:
+        request = RequestFactory().post("/admin/")
+        request.user = staff
+        return audited(request)
+
+    return act
+
+
+@pytest.mark.parametrize("decide", [approvals.approve, approvals.reject])
+def test_a_decision_that_cannot_be_logged_is_not_taken(funds, checker, ben, fail_log, acting_as, decide):
+    fail_log()
+    before = dump()
+    with acting_as(checker), pytest.raises(PyMongoError):
+        decide(request_id=funds.pk, staff=checker, reason="Checked")
+    assert dump() == before
+    with acting_as(checker):
+        decide(request_id=funds.pk, staff=checker, reason="Checked")
+    (entry,) = AuditEntry.objects.all()
+    assert (entry.actor, entry.object_pk, entry.changes["status"][0]) == (checker, str(funds.pk), "PENDING")
+
+
+def test_a_request_that_cannot_be_logged_is_not_made(maker, ben, paid, fail_log, acting_as):
+    fail_log(2)
+    before = dump()
+    with acting_as(maker):
+        with pytest.raises(PyMongoError):
+            approvals.request_funds(staff=maker, account_id=ben.pk, amount=Decimal(1), reason="Gift")
+        with pytest.raises(PyMongoError):
+            approvals.request_reversal(staff=maker, original=paid, reason="Paid twice")
+        assert dump() == before
+        approvals.request_reversal(staff=maker, original=paid, reason="Paid twice")
+    assert AuditEntry.objects.get().changes == {"status": ["None", "PENDING"]}

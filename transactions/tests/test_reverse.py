@@ -9,13 +9,14 @@ from bson import ObjectId
 
 from accounts.models import Account
 from accounts.opening import set_status
+from ledger_project.mongo import database
 from ledger_project.tests.dumps import dump
 from transactions import ledger, notices
 from transactions.models import Entry, Transaction
 from transactions.posting import Transfer
 from transactions.verification import verify
 from users import notifications
-from users.models import Notification
+from users.models import AuditEntry, Notification
 
 REASON = "Paid twice, case 5512"
 
@@ -232,3 +233,16 @@ def test_who_is_no_longer_staff_may_not(client_of, new_user, paid):
     client = client_of(new_user(is_superuser=True, is_staff=False))
     before = dump()
     assert_refused(reverse(client, paid.pk), 403, "not_staff", before)
+
+
+def test_a_reversal_that_could_not_be_logged_is_logged_when_it_is_asked_for_again(staff, paid, fail_command):
+    log = f"{database().name}.{AuditEntry._meta.db_table}"
+    fail_command("insert", namespace=log, errorCode=14031)
+    assert reverse(staff, paid.pk).status_code >= 500
+    assert Transaction.objects.get(pk=paid.pk).status == "REVERSED"
+    assert AuditEntry.objects.count() == 0
+    for _ in range(2):
+        assert reverse(staff, paid.pk).status_code == 200
+        (entry,) = AuditEntry.objects.all()
+    assert (entry.object_pk, entry.reason) == (str(paid.pk), REASON)
+    assert entry.changes == {"status": ["COMPLETED", "REVERSED"]}
