@@ -105,10 +105,11 @@ def request_funds(
     return _store(wanted, staff, request_id or ObjectId())
 
 
-def request_reversal(*, staff: User, original: Document, reason: str) -> ApprovalRequest:
+def request_reversal(*, staff: User, original: Document, reason: str, key: str | None = None) -> ApprovalRequest:
     """Ask for a transaction to be reversed; nothing moves yet. The same request again is the one that waits.
 
-    Raises NotAllowed, AlreadyReversed, ReversalIsFinal, ApprovalPending.
+    With a `key` of the client's it is the same whatever became of it: see `reversal_asked_for`.
+    Raises NotAllowed, AlreadyReversed, ReversalIsFinal, ApprovalPending, IdempotencyKeyReused.
     """
     _check(staff, "transactions.reverse_transaction")
     if original["kind"] == Transaction.Kind.REVERSAL:
@@ -123,8 +124,19 @@ def request_reversal(*, staff: User, original: Document, reason: str) -> Approva
         "currency": original["currency"],
         "initiator": staff.pk,
         "reason": reason,
+        **({"idempotency_key": key} if key else {}),
     }
     return _store(wanted, staff, ObjectId())
+
+
+def reversal_asked_for(*, staff: User, original: ObjectId, reason: str, key: str) -> ApprovalRequest | None:
+    """The request that `staff` made with this `key`, whatever became of it. Raises IdempotencyKeyReused."""
+    found = _rows().find_one(_of_key(staff.pk, key))
+    if found is None:
+        return None
+    if (found["original"], found["reason"]) != (original, reason):
+        raise refusals.IdempotencyKeyReused
+    return from_document(ApprovalRequest, found)
 
 
 def approve(*, request_id: ObjectId, staff: User, reason: str) -> ApprovalRequest:
@@ -168,7 +180,7 @@ def _issuer(currency: str) -> ObjectId:
 
 
 def _store(wanted: Document, staff: User, request_id: ObjectId) -> ApprovalRequest:
-    """Store a request and log it, or find the one that is there already. Raises ApprovalPending, IdempotencyKeyReused."""
+    """Store a request and log it, or find the one that is there. Raises ApprovalPending, IdempotencyKeyReused."""
     asked = {"requested_by": staff.pk, **wanted}
     undecided = {
         "decision_reason": "",
@@ -200,12 +212,18 @@ def _store(wanted: Document, staff: User, request_id: ObjectId) -> ApprovalReque
 
 
 def _stored_before(asked: Document, request_id: ObjectId) -> Document:
-    same_id = _rows().find_one({"_id": request_id})
+    same = _rows().find_one({"_id": request_id})
+    if same is None and "idempotency_key" in asked:
+        same = _rows().find_one(_of_key(asked["requested_by"], asked["idempotency_key"]))
     open_ = {"original": asked["original"], "status": {"$in": [Status.PENDING.value, Status.APPROVED.value]}}
-    found = same_id or _rows().find_one({"kind": Kind.REVERSAL.value, **open_})
+    found = same or _rows().find_one({"kind": Kind.REVERSAL.value, **open_})
     if found is not None and asked.items() <= found.items():
         return found
-    raise refusals.IdempotencyKeyReused if same_id else ApprovalPending
+    raise refusals.IdempotencyKeyReused if same else ApprovalPending
+
+
+def _of_key(requested_by: ObjectId, key: str) -> Document:
+    return {"requested_by": requested_by, "idempotency_key": key}
 
 
 def _decide(

@@ -190,6 +190,8 @@ class ApprovalRequest(LedgerRow):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", db_column="requested_by", db_index=False
     )
     requested_at = models.DateTimeField()
+    # The client's own; a request without one does not have the field.
+    idempotency_key = models.CharField(max_length=255, null=True)  # noqa: DJ001
     decision_reason = models.CharField(max_length=500)
     decided_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,

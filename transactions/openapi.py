@@ -296,7 +296,7 @@ describe_transactions = extend_schema_view(
             ),
             202: answer(
                 ApprovalRequestEnvelope,
-                "Above the limit: it waits for another member of staff. The same request again gets the same answer.",
+                "Above the limit: it waits for another member of staff. With the same key again: how it stands then.",
                 waiting={
                     "message": "Nothing has moved: another member of staff has to approve this reversal",
                     "request": APPROVAL_REQUEST,

@@ -1,6 +1,8 @@
 """Reversing a transaction: what staff may do about money that went wrong (ADR 0009)."""
 
-from ledger_project.mongo import database, from_document
+from bson import ObjectId
+
+from ledger_project.mongo import Document, database, from_document
 from transactions import approvals, ledger
 from transactions.ledger import Outcome
 from transactions.models import ApprovalRequest, Transaction
@@ -18,21 +20,41 @@ def may_reverse(user: User) -> bool:
 def reverse(*, staff: User, reversal: Reversal) -> Outcome | ApprovalRequest:
     """Reverse a transaction in the name of `staff`, once; above REVERSAL_APPROVAL_ABOVE only ask for it (ADR 0010).
 
-    Raises NotStaff, ApprovalPending, and what `ledger.post` raises: TransactionNotFound, AlreadyReversed,
-    ReversalIsFinal, AccountNotActive, InsufficientFunds when the receiver no longer has the money, OutcomeUnknown,
-    NotPosted.
+    Asked again with the same key: the request as it stands, or the reversal that came of it, as a replay. Raises
+    NotStaff, ApprovalPending, and what `ledger.post` raises: TransactionNotFound, IdempotencyKeyReused,
+    AlreadyReversed, ReversalIsFinal, AccountNotActive, InsufficientFunds when the receiver no longer has the money,
+    OutcomeUnknown, NotPosted.
     """
     if not may_reverse(staff):
         raise NotStaff
+    if asked := _asked_before(staff, reversal):
+        return asked
     # Its amount never changes, so it may be read outside the transaction that reverses it.
-    original = database()[Transaction._meta.db_table].find_one({"_id": reversal.original})
+    original = _find(reversal.original)
     if original is None:
         raise TransactionNotFound
     if approvals.needs_approval(original):
-        return approvals.request_reversal(staff=staff, original=original, reason=reversal.reason)
+        return approvals.request_reversal(
+            staff=staff, original=original, reason=reversal.reason, key=reversal.given_key
+        )
     outcome = ledger.post(reversal)
     _log_once(from_document(Transaction, original), outcome, reversal.reason)
     return outcome
+
+
+def _asked_before(staff: User, reversal: Reversal) -> Outcome | ApprovalRequest | None:
+    """What became of the request that was made with the same key, if one was. Raises IdempotencyKeyReused."""
+    if reversal.given_key is None:
+        return None
+    request = approvals.reversal_asked_for(
+        staff=staff, original=reversal.original, reason=reversal.reason, key=reversal.given_key
+    )
+    posted = _find(request.transaction_id) if request and request.transaction_id else None
+    return Outcome(posted, replayed=True) if posted else request
+
+
+def _find(transaction: ObjectId) -> Document | None:
+    return database()[Transaction._meta.db_table].find_one({"_id": transaction})
 
 
 def _log_once(original: Transaction, outcome: Outcome, reason: str) -> None:
@@ -41,7 +63,8 @@ def _log_once(original: Transaction, outcome: Outcome, reason: str) -> None:
     The ledger posts in groups, in whose transaction no entry of the log belongs. Two replays at the same time may both
     log it; twice is better than never.
     """
-    if outcome.replayed and AuditEntry.objects.get_for_object(original).filter(action=AuditEntry.Action.UPDATE).exists():
+    logged = AuditEntry.objects.get_for_object(original).filter(action=AuditEntry.Action.UPDATE)
+    if outcome.replayed and logged.exists():
         return
     change = {"status": (Transaction.Status.COMPLETED.value, Transaction.Status.REVERSED.value)}
     audit.record(original, change, reason=reason)

@@ -41,6 +41,12 @@ COMPLETED = "Transaction completed successfully"
 ISSUED = "Initial funds transaction completed successfully"
 REVERSED = "Transaction reversed successfully"
 WAITING = "Nothing has moved: another member of staff has to approve this reversal"
+# Whoever asks again with the same key is told what became of it; a posted one is answered with its transaction.
+STANDS: dict[str, str] = {
+    ApprovalRequest.Status.APPROVED: "Approved; the reversal is about to be posted",
+    ApprovalRequest.Status.REJECTED: "Nothing has moved: the reversal was rejected",
+    ApprovalRequest.Status.REFUSED: "Nothing has moved: the reversal was approved, and refused by the ledger",
+}
 
 
 @describe_transactions
@@ -101,7 +107,7 @@ class TransactionViewSet(viewsets.ViewSet):
         with audited(request):
             result = reverse(staff=request.user, reversal=reversal)
         if isinstance(result, ApprovalRequest):
-            waiting = {"message": WAITING, "request": ApprovalRequestAnswer.of(result)}
+            waiting = {"message": STANDS.get(result.status, WAITING), "request": ApprovalRequestAnswer.of(result)}
             return Response(waiting, status=status.HTTP_202_ACCEPTED)
         return _answer(result, REVERSED, ReversalAnswer)
 

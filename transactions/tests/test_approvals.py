@@ -346,6 +346,77 @@ def test_a_reversal_above_the_limit_waits_and_is_asked_for_once(client_of, maker
     assert balance(asha) == 5000
 
 
+def ask_with_key(client: Any, transaction: ObjectId, **said: str) -> Any:
+    return client.post(
+        f"/api/transactions/{transaction}/reverse", {"reason": "Paid twice", "idempotencyKey": "case-1", **said}
+    )
+
+
+def test_the_same_key_is_answered_with_the_reversal_that_came_of_it(client_of, maker, checker, paid, settings):
+    client = client_of(maker)
+    request = ask_with_key(client, paid["_id"]).json()["request"]
+    assert ask_with_key(client, paid["_id"]).json()["request"] == request
+    done = approvals.approve(request_id=ObjectId(request["_id"]), staff=checker, reason="Checked")
+    before = dump()
+    for limit in (settings.REVERSAL_APPROVAL_ABOVE, Decimal(2000)):
+        settings.REVERSAL_APPROVAL_ABOVE = limit
+        again = ask_with_key(client, paid["_id"])
+        assert (again.status_code, again.headers["Idempotent-Replay"]) == (200, "true")
+        assert again.json()["transaction"]["_id"] == str(done.transaction.pk)
+    assert dump() == before
+
+
+def test_the_same_key_is_told_of_a_rejection_and_asks_for_nothing_anew(client_of, maker, checker, paid):
+    client = client_of(maker)
+    request = ask_with_key(client, paid["_id"]).json()["request"]
+    approvals.reject(request_id=ObjectId(request["_id"]), staff=checker, reason="No")
+    before = dump()
+    again = ask_with_key(client, paid["_id"])
+    assert (again.status_code, again.json()["request"]) == (202, request | {"status": "REJECTED"})
+    assert "rejected" in again.json()["message"]
+    assert dump() == before
+    assert ask_with_key(client, paid["_id"], idempotencyKey="case-2").json()["request"]["status"] == "PENDING"
+
+
+@pytest.mark.parametrize("status", ["APPROVED", "REFUSED"])
+def test_the_same_key_is_told_how_an_approved_request_stands(
+    client_of, maker, checker, paid, asha, ben, monkeypatch, status
+):
+    client = client_of(maker)
+    request = ask_with_key(client, paid["_id"]).json()["request"]
+    if status == "APPROVED":
+        monkeypatch.setattr(ledger, "post_together", lambda commands: [refusals.NotPosted()])
+    else:
+        ledger.post(Transfer(ben.user_id, ben.pk, asha.pk, Decimal(1), "spent"))
+    approvals.approve(request_id=ObjectId(request["_id"]), staff=checker, reason="Checked")
+    before = dump()
+    again = ask_with_key(client, paid["_id"])
+    assert (again.status_code, again.json()["request"]) == (202, request | {"status": status})
+    assert dump() == before
+
+
+def test_a_key_is_one_request_of_one_member_of_staff(client_of, maker, clerk, paid, asha, ben):
+    client = client_of(maker)
+    ask_with_key(client, paid["_id"])
+    other = ledger.post(Transfer(asha.user_id, asha.pk, ben.pk, Decimal(1500), "other")).document
+    before = dump()
+    assert ask_with_key(client, paid["_id"], reason="Fraud").json()["code"] == "idempotency_key_reused"
+    assert ask_with_key(client, other["_id"]).json()["code"] == "idempotency_key_reused"
+    assert ask_with_key(client, paid["_id"], idempotencyKey="case-2").json()["code"] == "approval_pending"
+    assert dump() == before
+    assert ask_with_key(client_of(clerk("reverse_transaction")), other["_id"]).status_code == 202
+
+
+def test_a_key_is_looked_up_by_its_index(maker):
+    plan = database().approval_requests.find({"requested_by": maker.pk, "idempotency_key": "case-1"}).explain()
+    assert plan["queryPlanner"]["winningPlan"]["inputStage"]["indexName"] == "one_request_a_key"
+
+
+def test_ten_who_send_one_key_at_once_make_one_request(maker, paid):
+    ask = partial(approvals.request_reversal, staff=maker, original=paid, reason="Paid twice", key="case-1")
+    assert len({each.pk for each in at_once([ask] * 10)}) == 1
+
+
 @pytest.mark.parametrize(("limit", "status"), [("2000", 201), ("1999.99", 202), ("0", 202)])
 def test_the_limit_is_a_setting_and_is_itself_allowed(client_of, maker, paid, settings, limit, status):
     settings.REVERSAL_APPROVAL_ABOVE = Decimal(limit)
