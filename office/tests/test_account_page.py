@@ -137,7 +137,7 @@ def test_of_no_account_there_is_no_statement(boss, key):
 
 def test_tampered_entries_are_told_of_on_the_page(boss, account):
     database()["entries"].update_one({"account": account.pk, "sequence": 1}, {"$inc": {"amount_minor": 1}})
-    response = browser(boss).get(statement_of(account), follow=True)
+    response = browser(boss).get(f"{statement_of(account)}?format=pdf", follow=True)
     assert "do not add up" in response.content.decode()
 
 
