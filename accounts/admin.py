@@ -18,7 +18,7 @@ from accounts.models import Account
 from accounts.opening import set_status
 from ledger_project.admin import ReadOnlyAdmin, breakable, moment, money, related_link
 from ledger_project.errors import LedgerError
-from ledger_project.mongo import Unit, database, run_transaction
+from ledger_project.mongo import Unit, collection, run_transaction
 from ledger_project.reasons import ReasonForm, dialog, leave, with_reason
 from users import audit
 from users.admin import UserAdmin
@@ -64,7 +64,7 @@ class CurrencyFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> list[tuple[str, str]]:
         """Every currency that there is an account in."""
-        return [(code, code) for code in sorted(database()[Account._meta.db_table].distinct("currency"))]
+        return [(code, code) for code in sorted(collection(Account).distinct("currency"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Account]) -> QuerySet[Account]:
         """Accounts of the chosen one."""

@@ -11,7 +11,7 @@ from pymongo.client_session import ClientSession
 from accounts.models import GENESIS, Account
 from ledger_project.errors import LedgerError
 from ledger_project.money import decimals
-from ledger_project.mongo import Document, database, from_document
+from ledger_project.mongo import Document, collection, from_document
 
 
 class AccountNotFound(LedgerError):
@@ -34,7 +34,7 @@ def open_account(*, user_id: ObjectId, currency: str | None = None, name: str = 
     currency = currency or settings.DEFAULT_CURRENCY
     decimals(currency)
     document = _new(user_id, currency, name, Account.Kind.CUSTOMER)
-    _accounts().insert_one(document)
+    collection(Account).insert_one(document)
     return from_document(Account, document)
 
 
@@ -45,18 +45,19 @@ def ensure_system_account(*, user_id: ObjectId, currency: str, kind: Account.Kin
     """
     decimals(currency)
     document = _new(user_id, currency, kind.title(), kind)
-    found = _accounts().find_one_and_update(
+    found = collection(Account).find_one_and_update(
         {"user": user_id, "kind": kind.value, "currency": currency},
         {"$setOnInsert": {k: v for k, v in document.items() if k not in ("user", "kind", "currency")}},
         upsert=True,
         return_document=ReturnDocument.AFTER,
     )
+    assert found is not None, "an upsert gives back what it found or made"
     return from_document(Account, found)
 
 
 def account_of(user_id: ObjectId, account_id: ObjectId) -> Account:
     """The user's account with this id. Raises AccountNotFound."""
-    document = _accounts().find_one({"_id": account_id, "user": user_id})
+    document = collection(Account).find_one({"_id": account_id, "user": user_id})
     if document is None:
         raise AccountNotFound
     return from_document(Account, document)
@@ -68,7 +69,7 @@ def accounts_of(user_id: ObjectId, *, limit: int, after: ObjectId | None = None)
     A plain find: the ORM's order_by sorts in memory what the index has in order.
     """
     conditions: Document = {"user": user_id} | ({"_id": {"$gt": after}} if after else {})
-    return [from_document(Account, found) for found in _accounts().find(conditions).sort("_id", 1).limit(limit)]
+    return [from_document(Account, found) for found in collection(Account).find(conditions).sort("_id", 1).limit(limit)]
 
 
 def set_status(*, account_id: ObjectId, status: Account.Status, session: ClientSession | None = None) -> Account:
@@ -82,7 +83,7 @@ def set_status(*, account_id: ObjectId, status: Account.Status, session: ClientS
     condition: Document = {"_id": account_id, "status": {"$ne": Account.Status.CLOSED.value}}
     if status == Account.Status.CLOSED:
         condition["balance_minor"] = 0
-    found = _accounts().find_one_and_update(
+    found = collection(Account).find_one_and_update(
         condition,
         {"$set": {"status": status.value, "updated_at": timezone.now()}},
         return_document=ReturnDocument.AFTER,
@@ -90,7 +91,7 @@ def set_status(*, account_id: ObjectId, status: Account.Status, session: ClientS
     )
     if found is not None:
         return from_document(Account, found)
-    present = _accounts().find_one({"_id": account_id}, session=session)
+    present = collection(Account).find_one({"_id": account_id}, session=session)
     if present is None:
         raise AccountNotFound
     if present["status"] == Account.Status.CLOSED:
@@ -114,7 +115,3 @@ def _new(user_id: ObjectId, currency: str, name: str, kind: Account.Kind) -> Doc
         "created_at": now,
         "updated_at": now,
     }
-
-
-def _accounts():
-    return database()[Account._meta.db_table]

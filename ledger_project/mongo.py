@@ -17,6 +17,7 @@ from django.db import DatabaseError
 from django.db import connection as django_connection
 from django.db.models import Model
 from pymongo.client_session import ClientSession
+from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, ConnectionFailure, DuplicateKeyError, PyMongoError, WriteError
 from pymongo.read_concern import ReadConcern
@@ -99,6 +100,11 @@ def database() -> Database[Document]:
     Times come back with their zone (UTC), as the rest of the code has them.
     """
     return connection().database.with_options(TIMES_WITH_ZONE)
+
+
+def collection(model: type[Model]) -> Collection[Document]:
+    """The collection that holds the rows of `model`, for what the ORM cannot ask."""
+    return database()[model._meta.db_table]
 
 
 def run_transaction(work: Callable[[Unit], Result], *, timeout_seconds: float | None = None) -> Result:

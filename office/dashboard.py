@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.models import Account
 from ledger_project.money import UnknownCurrency, decimals, to_major
-from ledger_project.mongo import Document, database
+from ledger_project.mongo import Document, collection
 from office import rollups
 from office.figures import DAYS, Hours, Period, added, change, percentile
 from office.models import EngineHour, HourlyMovement, Verification
@@ -88,7 +88,7 @@ def moved(hours: Hours, currency: str) -> Moved:
     """What moved in `hours`, from their roll-ups: one range of their ids."""
     ids = {"$gte": f"{currency}|{hours.first}", "$lte": f"{currency}|{hours.last}|~"}
     found = Moved(currency)
-    for row in database()[HourlyMovement._meta.db_table].find({"_id": ids}):
+    for row in collection(HourlyMovement).find({"_id": ids}):
         hour, number, minor = row["hour"], row["transactions"], int(row["volume_minor"].to_decimal())
         match row["kind"]:
             case Transaction.Kind.TRANSFER:
@@ -149,7 +149,7 @@ def users() -> dict[str, int]:
 
 def queue() -> Queue:
     """The outbox now, through two small indexes, and no further than QUEUE_SHOWN rows; and what is to go into it."""
-    rows = database()[Notification._meta.db_table]
+    rows = collection(Notification)
     pending: list[Document] = [
         {"$match": {"status": Notification.Status.PENDING.value}},
         {"$limit": QUEUE_SHOWN},
@@ -157,7 +157,7 @@ def queue() -> Queue:
     ]
     waiting: Document = next(iter(rows.aggregate(pending, hint="due")), {"waiting": 0, "oldest": None})
     failed = rows.count_documents({"status": Notification.Status.FAILED.value}, limit=QUEUE_SHOWN, hint="failed")
-    due = database()[NoticesDue._meta.db_table]
+    due = collection(NoticesDue)
     untold = due.count_documents({}, limit=QUEUE_SHOWN, hint="_id_")
     first = due.find_one({}, sort=[("_id", 1)]) or {"created_at": None}
     oldest = min(filter(None, (waiting["oldest"], first["created_at"])), default=None)
@@ -181,7 +181,7 @@ def engine(period: Period) -> Engine:
 
 def last_verification() -> Verification | None:
     """The newest one."""
-    newest = database()[Verification._meta.db_table].find_one({}, {"_id": 1}, sort=[("_id", -1)])
+    newest = collection(Verification).find_one({}, {"_id": 1}, sort=[("_id", -1)])
     return Verification.objects.filter(pk=newest["_id"]).first() if newest else None
 
 

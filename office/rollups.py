@@ -19,7 +19,7 @@ from pymongo import UpdateOne
 from pymongo.collection import Collection
 
 from accounts.models import Account
-from ledger_project.mongo import Document, Unit, database, run_transaction
+from ledger_project.mongo import Document, Unit, collection, database, run_transaction
 from office.models import HourlyMovement
 from transactions.meters import HOUR
 from transactions.models import Transaction
@@ -46,7 +46,7 @@ def count_heads(*, now: datetime | None = None) -> None:
     """Count accounts and users by what they are, from indexes that hold nothing else, and sum what was issued."""
     accounts = _grouped(Account, "heads", "kind", "status", "currency")
     users = _grouped(User, "heads", "is_active", "is_staff", "is_system")
-    issued = database()[Account._meta.db_table].aggregate(
+    issued = collection(Account).aggregate(
         [
             {"$match": {"kind": Account.Kind.EQUITY.value}},
             {"$group": {"_id": "$currency", "minor": {"$sum": {"$toDecimal": "$balance_minor"}}}},
@@ -136,7 +136,7 @@ def _addition(row: Document) -> UpdateOne:
 
 def _grouped(model: type[Account] | type[User], index: str, *names: str) -> list[Document]:
     """How many rows there are of each combination of `names`: a walk over `index`, which holds just these."""
-    found: Collection[Document] = database()[model._meta.db_table]
+    found: Collection[Document] = collection(model)
     combination = {name: f"${name}" for name in names}
     rows = found.aggregate(
         [

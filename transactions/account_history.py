@@ -11,7 +11,7 @@ from bson import ObjectId
 
 from accounts.models import Account
 from ledger_project.errors import LedgerError
-from ledger_project.mongo import Document, database
+from ledger_project.mongo import Document, collection
 from transactions.models import Entry
 from transactions.statement import MAX_ENTRIES, Link, Statement, statement
 
@@ -36,7 +36,7 @@ def statement_of(account: Account, *, since: datetime, until: datetime) -> State
     last = last_before(account, until)
     if last - first > MAX_ENTRIES:
         raise StatementTooLong
-    rows = _entries().find({"account": account.pk, "sequence": {"$gt": first, "$lte": last}}).sort("sequence", 1)
+    rows = collection(Entry).find({"account": account.pk, "sequence": {"$gt": first, "$lte": last}}).sort("sequence", 1)
     return statement(
         account=account.pk,
         currency=account.currency,
@@ -74,7 +74,7 @@ def points(account: Account, *, since: datetime, until: datetime, count: int) ->
     first = last_before(account, since)
     last = last_before(account, until)
     wanted = sampled(first, last, count)
-    rows = _entries().find({"account": account.pk, "sequence": {"$in": wanted}}).sort("sequence", 1)
+    rows = collection(Entry).find({"account": account.pk, "sequence": {"$in": wanted}}).sort("sequence", 1)
     return list(rows)
 
 
@@ -91,10 +91,6 @@ def _created_at(account_id: ObjectId, sequence: int) -> datetime:
 
 
 def _entry(account_id: ObjectId, sequence: int) -> Document:
-    found = _entries().find_one({"account": account_id, "sequence": sequence})
+    found = collection(Entry).find_one({"account": account_id, "sequence": sequence})
     assert found is not None, "an account's sequence has a gap"
     return found
-
-
-def _entries():
-    return database()[Entry._meta.db_table]

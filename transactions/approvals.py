@@ -19,7 +19,7 @@ from accounts.models import Account
 from accounts.opening import AccountNotFound
 from ledger_project.errors import LedgerError
 from ledger_project.money import to_major, to_minor
-from ledger_project.mongo import Document, Unit, database, from_document, run_transaction
+from ledger_project.mongo import Document, Unit, collection, from_document, run_transaction
 from transactions import ledger, refusals
 from transactions.ledger import Outcome
 from transactions.models import ApprovalRequest, Transaction
@@ -88,7 +88,7 @@ def request_funds(
     AccountNotActive, SystemAccountNotFound, InvalidAmount, IdempotencyKeyReused.
     """
     _check(staff, "transactions.request_funds")
-    account = database()[Account._meta.db_table].find_one({"_id": account_id})
+    account = collection(Account).find_one({"_id": account_id})
     if account is None or account["kind"] == Account.Kind.EQUITY:
         raise AccountNotFound
     if account["status"] != Account.Status.ACTIVE:
@@ -131,7 +131,7 @@ def request_reversal(*, staff: User, original: Document, reason: str, key: str |
 
 def reversal_asked_for(*, staff: User, original: ObjectId, reason: str, key: str) -> ApprovalRequest | None:
     """The request that `staff` made with this `key`, whatever became of it. Raises IdempotencyKeyReused."""
-    found = _rows().find_one(_of_key(staff.pk, key))
+    found = collection(ApprovalRequest).find_one(_of_key(staff.pk, key))
     if found is None:
         return None
     if (found["original"], found["reason"]) != (original, reason):
@@ -172,7 +172,7 @@ def _issuer(currency: str) -> ObjectId:
     """The system user whose equity account of this currency is the oldest. Raises SystemAccountNotFound."""
     equity = {"kind": Account.Kind.EQUITY.value, "currency": currency}
     # By the index that holds the few system accounts only; the planner would read the collection.
-    found = database()[Account._meta.db_table].find(equity).hint("one_system_account")
+    found = collection(Account).find(equity).hint("one_system_account")
     oldest = min(found, key=lambda account: account["_id"], default=None)
     if oldest is None:
         raise refusals.SystemAccountNotFound
@@ -212,11 +212,11 @@ def _store(wanted: Document, staff: User, request_id: ObjectId) -> ApprovalReque
 
 
 def _stored_before(asked: Document, request_id: ObjectId) -> Document:
-    same = _rows().find_one({"_id": request_id})
+    same = collection(ApprovalRequest).find_one({"_id": request_id})
     if same is None and "idempotency_key" in asked:
-        same = _rows().find_one(_of_key(asked["requested_by"], asked["idempotency_key"]))
+        same = collection(ApprovalRequest).find_one(_of_key(asked["requested_by"], asked["idempotency_key"]))
     open_ = {"original": asked["original"], "status": {"$in": [Status.PENDING.value, Status.APPROVED.value]}}
-    found = same or _rows().find_one({"kind": Kind.REVERSAL.value, **open_})
+    found = same or collection(ApprovalRequest).find_one({"kind": Kind.REVERSAL.value, **open_})
     if found is not None and asked.items() <= found.items():
         return found
     raise refusals.IdempotencyKeyReused if same else ApprovalPending
@@ -240,7 +240,7 @@ def _decide(
     }
 
     def work(unit: Unit) -> Document | None:
-        decided = _rows().find_one_and_update(
+        decided = collection(ApprovalRequest).find_one_and_update(
             {"_id": request_id, "status": Status.PENDING.value, "requested_by": {"$ne": staff.pk}},
             {"$set": decision},
             return_document=ReturnDocument.AFTER,
@@ -254,7 +254,7 @@ def _decide(
     decided = run_transaction(work)
     if decided is not None:
         return decided
-    present = _rows().find_one({"_id": request_id})
+    present = collection(ApprovalRequest).find_one({"_id": request_id})
     if present is None:
         raise RequestNotFound
     raise OwnRequest if present["requested_by"] == staff.pk else AlreadyDecided
@@ -263,7 +263,7 @@ def _decide(
 def _claim() -> Document | None:
     """An approved request that nobody is posting, held from now on; None when there is none."""
     now = timezone.now()
-    return _rows().find_one_and_update(
+    return collection(ApprovalRequest).find_one_and_update(
         {"status": Status.APPROVED.value, "leased_until": {"$lte": now}},
         {"$set": {"leased_until": _lease(now)}},
         return_document=ReturnDocument.AFTER,
@@ -287,7 +287,7 @@ def _carry_out(request: Document) -> ApprovalRequest:
         settled |= {"status": Status.REFUSED.value, "outcome": result.message}
     # What the ledger has posted outweighs a refusal that somebody else was given at the same time.
     before = [Status.APPROVED.value, *([Status.REFUSED.value] if isinstance(result, Outcome) else [])]
-    _rows().update_one({"_id": request["_id"], "status": {"$in": before}}, {"$set": settled})
+    collection(ApprovalRequest).update_one({"_id": request["_id"], "status": {"$in": before}}, {"$set": settled})
     return ApprovalRequest.objects.get(pk=request["_id"])
 
 
@@ -297,7 +297,3 @@ def _command(request: Document) -> Command:
         return Reversal(request["initiator"], request["original"], request["reason"], key)
     amount = to_major(request["amount_minor"], request["currency"])
     return Transfer(request["initiator"], None, request["account"], amount, key)
-
-
-def _rows():
-    return database()[ApprovalRequest._meta.db_table]

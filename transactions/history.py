@@ -7,7 +7,7 @@ from bson import ObjectId
 
 from accounts.models import Account
 from ledger_project.money import currencies_by_decimals, minor_range
-from ledger_project.mongo import Document, database, from_document
+from ledger_project.mongo import Document, collection, from_document
 from transactions.models import Entry, Transaction
 from users.models import Notification
 
@@ -48,7 +48,7 @@ def transactions(
         conditions["status"] = status
     if min_amount is not None or max_amount is not None:
         conditions["$or"] = _amount_between(min_amount, max_amount)
-    return list(_rows(Transaction).find(conditions).sort("_id", -1).limit(limit))
+    return list(collection(Transaction).find(conditions).sort("_id", -1).limit(limit))
 
 
 def transaction(transaction_id: ObjectId, *, party: ObjectId) -> Document | None:
@@ -56,11 +56,11 @@ def transaction(transaction_id: ObjectId, *, party: ObjectId) -> Document | None
 
     `is_own` of an entry says whether it is on an account of `party`: the other side's balance is not theirs to see.
     """
-    found = _rows(Transaction).find_one({"_id": transaction_id, "parties": party})
+    found = collection(Transaction).find_one({"_id": transaction_id, "parties": party})
     if found is None:
         return None
     sides = {found["debit_entry"]: found["from_account"], found["credit_entry"]: found["to_account"]}
-    by_id = {entry["_id"]: from_document(Entry, entry) for entry in _rows(Entry).find({"_id": {"$in": [*sides]}})}
+    by_id = {entry["_id"]: from_document(Entry, entry) for entry in collection(Entry).find({"_id": {"$in": [*sides]}})}
     own = {account.pk for account in Account.objects.filter(pk__in=[*sides.values()], user=party)}
     for entry_id, account_id in sides.items():
         by_id[entry_id].is_own = account_id in own
@@ -73,7 +73,7 @@ def entries(*, account: ObjectId, limit: int, before: int | None = None) -> list
     conditions: Document = {"account": account}
     if before is not None:
         conditions["sequence"] = {"$lt": before}
-    found = _rows(Entry).find(conditions).sort("sequence", -1).limit(limit)
+    found = collection(Entry).find(conditions).sort("sequence", -1).limit(limit)
     return [from_document(Entry, document) for document in found]
 
 
@@ -99,7 +99,3 @@ def _amount_between(low: Decimal | None, high: Decimal | None) -> list[Document]
         {"currency": {"$in": codes}, "amount_minor": minor_range(low, high, places)}
         for places, codes in currencies_by_decimals().items()
     ]
-
-
-def _rows(model: type[Transaction] | type[Entry]):
-    return database()[model._meta.db_table]

@@ -2,7 +2,7 @@
 
 from bson import ObjectId
 
-from ledger_project.mongo import Document, database, from_document
+from ledger_project.mongo import Document, collection, from_document
 from transactions import approvals, ledger
 from transactions.ledger import Outcome
 from transactions.models import ApprovalRequest, Transaction
@@ -54,7 +54,7 @@ def _asked_before(staff: User, reversal: Reversal) -> Outcome | ApprovalRequest 
 
 
 def _find(transaction: ObjectId) -> Document | None:
-    return database()[Transaction._meta.db_table].find_one({"_id": transaction})
+    return collection(Transaction).find_one({"_id": transaction})
 
 
 def _log_once(original: Transaction, outcome: Outcome, reason: str) -> None:

@@ -17,7 +17,7 @@ from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.tokens import AccessToken
 
 from ledger_project.errors import LedgerError
-from ledger_project.mongo import Document, Unit, database, from_document, run_transaction
+from ledger_project.mongo import Document, Unit, collection, database, from_document, run_transaction
 from users import audit
 from users.models import BlacklistedToken, Session, User
 
@@ -162,10 +162,8 @@ def revoke_tokens(*, user: User, reason: str) -> None:
     """
 
     def work(unit: Unit) -> None:
-        database()[User._meta.db_table].update_one(
-            {"_id": user.pk}, {"$inc": {"token_generation": 1}}, session=unit.session
-        )
-        ended = database()[Session._meta.db_table].delete_many({"user": user.pk}, session=unit.session)
+        collection(User).update_one({"_id": user.pk}, {"$inc": {"token_generation": 1}}, session=unit.session)
+        ended = collection(Session).delete_many({"user": user.pk}, session=unit.session)
         audit.record(user, {"tokens": ("valid", "revoked"), "staff sessions": (ended.deleted_count, 0)}, reason=reason)
 
     run_transaction(work)
@@ -174,7 +172,7 @@ def revoke_tokens(*, user: User, reason: str) -> None:
 def blacklist(request: AuthenticatedRequest) -> None:
     """Put the token that authenticated `request` on the blacklist until it expires. Doing it twice is doing it once."""
     token = request.auth
-    database()[BlacklistedToken._meta.db_table].update_one(
+    collection(BlacklistedToken).update_one(
         {"_id": str(token["jti"])},
         {
             "$setOnInsert": {

@@ -12,7 +12,7 @@ from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 from django.utils import timezone
 
-from ledger_project.mongo import Document, Unit, database
+from ledger_project.mongo import Document, Unit, collection
 from users.models import Notification
 
 TEMPLATES = {
@@ -85,7 +85,7 @@ def _requeue(chosen: Document) -> int:
         "sent_at": None,  # MongoDB deletes rows some time after their sent_at
         "last_error": "",
     }
-    return database()[Notification._meta.db_table].update_many(chosen, {"$set": fresh}).matched_count
+    return collection(Notification).update_many(chosen, {"$set": fresh}).matched_count
 
 
 def _greetable(name: str) -> str:

@@ -5,7 +5,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from pymongo.collation import Collation
 
-from ledger_project.mongo import database
+from ledger_project.mongo import collection
 from users.managers import UserManager
 from users.models import User
 
@@ -25,7 +25,7 @@ def named_ids(term: str) -> list[ObjectId]:
     if (key := named_id(term)) is not None:
         return [key]
     # A range in the order of an index that knows no case; a regular expression would read every key of it.
-    found = database()[User._meta.db_table].find({"name": {"$gte": term, "$lt": term + "\uffff"}}, {"_id": 1})
+    found = collection(User).find({"name": {"$gte": term, "$lt": term + "\uffff"}}, {"_id": 1})
     return [user["_id"] for user in found.collation(NAMES).sort("name", 1).limit(NAMESAKES)]
 
 

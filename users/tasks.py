@@ -18,10 +18,9 @@ from django.core.mail import get_connection
 from django.core.mail.backends.base import BaseEmailBackend
 from django.utils import timezone
 from pymongo import ReturnDocument
-from pymongo.collection import Collection
 from redis import RedisError
 
-from ledger_project.mongo import Document, database, from_document
+from ledger_project.mongo import Document, collection, from_document
 from users import notifications
 from users.models import Notification, User
 
@@ -62,7 +61,7 @@ def claim() -> Notification | None:
     again when the lease is over; `attempts` then tells the late one that the row is no longer its own.
     """
     now = timezone.now()
-    document = _rows().find_one_and_update(
+    document = collection(Notification).find_one_and_update(
         {"status": Notification.Status.PENDING.value, "due_at": {"$lte": now}},
         {"$set": {"due_at": now + timedelta(seconds=settings.NOTIFICATION_LEASE_SECONDS)}, "$inc": {"attempts": 1}},
         sort=[("due_at", 1)],
@@ -125,14 +124,10 @@ def _note_failure(notification: Notification, reason: str, *, hopeless: bool = F
 
 def _note(notification: Notification, outcome: Document) -> None:
     """Write the outcome, unless the lease ran out and another worker has the row."""
-    _rows().update_one(
+    collection(Notification).update_one(
         {"_id": notification.pk, "status": Notification.Status.PENDING.value, "attempts": notification.attempts},
         {"$set": outcome},
     )
-
-
-def _rows() -> Collection[Document]:
-    return database()[Notification._meta.db_table]
 
 
 def _hang_up(mail: BaseEmailBackend) -> None:

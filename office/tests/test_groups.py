@@ -12,7 +12,7 @@ from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Q
 from django.test import Client
 
-from ledger_project.mongo import database
+from ledger_project.mongo import collection
 from office.groups import ensure_groups
 from transactions import notices
 from transactions.approvals import request_funds
@@ -67,7 +67,7 @@ def test_they_are_there_after_migrate_and_a_second_one_changes_nothing():
 
 def test_one_migrate_of_an_empty_database_lets_the_auditor_see_and_export_everything():
     for model in (Group, Permission):
-        database()[model._meta.db_table].delete_many({})
+        collection(model).delete_many({})
     emit_post_migrate_signal(verbosity=0, interactive=False, db=DEFAULT_DB_ALIAS)
     everything = Permission.objects.filter(Q(codename__startswith="view_") | Q(codename__startswith="export_"))
     expected = {f"{each.content_type.app_label}.{each.codename}" for each in everything}

@@ -20,7 +20,7 @@ from bson import Int64, ObjectId
 
 from accounts.models import Account
 from ledger_project.errors import LedgerError
-from ledger_project.mongo import database
+from ledger_project.mongo import collection
 from transactions import ledger
 from transactions.ledger import Outcome
 from transactions.models import Transaction
@@ -147,7 +147,7 @@ class Storm:
 def in_the_ledger() -> dict[tuple[ObjectId, str], list[ObjectId]]:
     """The transactions of each (initiator, key); there should be one."""
     found: dict[tuple[ObjectId, str], list[ObjectId]] = {}
-    for row in database()[Transaction._meta.db_table].find():
+    for row in collection(Transaction).find():
         found.setdefault((row["initiator"], row["idempotency_key"]), []).append(row["_id"])
     return found
 
@@ -237,7 +237,7 @@ def test_a_lasting_refusal_by_the_database_takes_its_whole_atomic_order_with_it(
 
 def store_balance(account: Account, balance_minor: int) -> None:
     """What no posting would: past the ledger and past the server's validator."""
-    rows = database()[Account._meta.db_table]
+    rows = collection(Account)
     rows.update_one(
         {"_id": account.pk}, {"$set": {"balance_minor": Int64(balance_minor)}}, bypass_document_validation=True
     )

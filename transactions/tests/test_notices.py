@@ -8,7 +8,7 @@ import pytest
 from pymongo.errors import PyMongoError
 
 from ledger_project.jsonio import timestamp
-from ledger_project.mongo import database
+from ledger_project.mongo import collection
 from ledger_project.tests.dumps import dump
 from transactions import ledger, notices
 from transactions.models import NoticesDue, Transaction
@@ -131,7 +131,7 @@ def test_a_writer_that_died_among_the_notices_is_made_up_for(pair):
     notices.write_due(limit=1)
     Notification.objects.filter(pk=transaction.debit_entry).delete()
     word = {"transactions": [transaction.pk], "created_at": transaction.created_at}
-    database()[NoticesDue._meta.db_table].insert_one(word)
+    collection(NoticesDue).insert_one(word)
 
     notices.write_due(limit=1)
 
@@ -150,7 +150,7 @@ def test_a_notice_that_the_database_refuses_keeps_the_group(pair, fail_command):
 
 def test_a_group_that_cannot_be_written_is_kept_and_holds_up_no_other(pair):
     broken, whole = post(pair), post(pair)
-    rows = database()[Transaction._meta.db_table]
+    rows = collection(Transaction)
     kept = rows.find_one_and_delete({"_id": broken.pk})
     assert notices.write_due(limit=1) == 0
     assert notices.write_due(limit=1) == 1

@@ -18,7 +18,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, multi
 from accounts.models import Account
 from accounts.opening import StatusRefused, ensure_system_account, open_account, set_status
 from ledger_project.errors import LedgerError
-from ledger_project.mongo import database
+from ledger_project.mongo import collection
 from transactions import ledger, notices
 from transactions.models import Entry, NoticesDue, Transaction
 from transactions.posting import Command, Order, Reversal, Transfer
@@ -319,7 +319,7 @@ class Ledger(RuleBasedStateMachine):
         Which of two changes of status came last, no answer tells: the accounts do.
         """
         given = [list(map(word, r)) if isinstance(s, Order) else r for s, r in zip(steps, results, strict=True)]
-        stored = {row["_id"]: row["status"] for row in database()[Account._meta.db_table].find()}
+        stored = {row["_id"]: row["status"] for row in collection(Account).find()}
         for turns in permutations(range(len(steps))):
             model, answers = self.model, {}
             for turn in turns:
@@ -338,22 +338,22 @@ class Ledger(RuleBasedStateMachine):
         if not hasattr(self, "model"):
             return
         assert verify().findings == []
-        rows = list(database()[Account._meta.db_table].find())
+        rows = list(collection(Account).find())
         assert {row["_id"]: row["balance_minor"] for row in rows} == dict(self.model.held)
         assert {row["_id"]: row["status"] for row in rows} == self.model.status
-        transactions = list(database()[Transaction._meta.db_table].find())
+        transactions = list(collection(Transaction).find())
         assert {self.said(row): row["_id"] for row in transactions} == {
             asked: self.ids[key] for key, asked in self.model.keys.items()
         }
         assert len(transactions) == len(self.model.keys)
-        assert database()[Entry._meta.db_table].count_documents({}) == 2 * len(transactions)
+        assert collection(Entry).count_documents({}) == 2 * len(transactions)
         while notices.write_due(limit=10):
             pass
         assert {row["_id"] for row in transactions if row["status"] == Transaction.Status.REVERSED} == {
             self.ids[key] for key in self.model.reversed
         }
         told = sum(1 if self.from_equity(asked) else 2 for asked in self.model.keys.values())
-        assert database()[Notification._meta.db_table].count_documents({}) == told
+        assert collection(Notification).count_documents({}) == told
 
     def from_equity(self, asked: Command) -> bool:
         """Whether the equity account, whose owner is told nothing, is one side of it."""
@@ -377,7 +377,7 @@ def alone(asked: Command) -> Order:
 def clear() -> None:
     """Leave no document of the example before."""
     for model in (Account, Transaction, Entry, NoticesDue, Notification):
-        database()[model._meta.db_table].delete_many({})
+        collection(model).delete_many({})
 
 
 def test_the_engine_and_a_model_of_ten_lines_agree_on_every_answer_and_on_the_ledger():

@@ -9,7 +9,7 @@ from bson import ObjectId
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from ledger_project.mongo import database
+from ledger_project.mongo import collection
 from ledger_project.tests.dumps import dump
 from transactions import ledger
 from transactions.posting import Transfer
@@ -43,7 +43,7 @@ class Scene:
         User.objects.filter(pk=self.asha.pk).update(is_active=False)
 
     def delete(self) -> None:
-        database()[User._meta.db_table].delete_one({"_id": self.asha.pk})
+        collection(User).delete_one({"_id": self.asha.pk})
 
     def transfer(self) -> Transfer:
         return Transfer(self.asha.pk, self.payer.pk, self.payee.pk, Decimal(1), uuid4().hex)

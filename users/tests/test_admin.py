@@ -15,7 +15,7 @@ from django.utils import timezone
 from pymongo.errors import ExecutionTimeout
 
 from ledger_project import admin as ledger_admin
-from ledger_project.mongo import database
+from ledger_project.mongo import collection, database
 from ledger_project.tests.profiler import profiled
 from users import notifications
 from users.admin import NewUserForm, UserAdmin
@@ -320,7 +320,7 @@ def test_superusers_make_and_delete_groups(root) -> None:
 def test_not_even_a_superuser_edits_the_outbox_or_the_blacklist(root, new_user, welcome, address: str) -> None:
     user = new_user()
     row = {NOTIFICATIONS: welcome(user), TOKENS: token_of(user)}[address]
-    stored = database()[row._meta.db_table]
+    stored = collection(row)
     before = list(stored.find())
     for page in ("add/", f"{row.pk}/change/", f"{row.pk}/delete/"):
         assert root.post(address + page, {"post": "yes", "status": "SENT", "jti": "x"}).status_code == 403
