@@ -373,4 +373,5 @@ def test_a_task_ends_before_its_row_or_its_message_may_go_to_another_worker():
 
 def test_beat_sweeps_and_its_sweep_is_a_task_that_exists():
     assert app.conf.beat_schedule["sweep"]["schedule"] == configured.NOTIFICATION_SWEEP_SECONDS
+    app.loader.import_default_modules()  # as a worker does
     assert {entry["task"] for entry in app.conf.beat_schedule.values()} <= app.tasks.keys()
