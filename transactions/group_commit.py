@@ -1,7 +1,7 @@
 """Group commit: requests that arrive while a commit is running share the next one.
 
-    group = GroupCommit(commit)      # commit: a list of orders in, a list of results out
-    result = group.submit(order)
+    group = GroupCommit(commit)      # commit: orders and their deadline in, as many results out
+    result = group.submit(order, timeout_seconds=7)
 
 A commit costs the same round trips and the same journal flush whether it carries one transfer or a hundred. So the
 first request that finds nobody committing leads: it takes everything that waits, its own order with it, and commits
@@ -10,6 +10,7 @@ result. There is no thread of its own here: a client that is alone pays no hand-
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -24,6 +25,8 @@ class Sized(Protocol):
     def __len__(self) -> int: ...
 
 
+QUEUE_SHARE = 0.8  # of its time, an order may spend in the queue
+
 O = TypeVar("O", bound=Sized)  # noqa: E741
 R = TypeVar("R")
 
@@ -31,19 +34,20 @@ R = TypeVar("R")
 class _Ticket(Generic[O, R]):
     """One request in the queue. Woken either with its result, or with none: then it is to lead."""
 
-    __slots__ = ("_sleep", "error", "is_woken", "order", "result")
+    __slots__ = ("_sleep", "deadline", "error", "is_woken", "order", "result")
 
-    def __init__(self, order: O) -> None:
+    def __init__(self, order: O, deadline: float) -> None:
         self.order = order
+        self.deadline = deadline  # on the monotonic clock
         self.result: R | None = None
         self.error: BaseException | None = None
         self.is_woken = False
         self._sleep = threading.Lock()  # held until it is woken; an Event costs ten times as much
         self._sleep.acquire()
 
-    def wait(self, timeout_seconds: float) -> bool:
+    def wait(self, until: float) -> bool:
         """Sleep until woken; False when that takes too long."""
-        return self._sleep.acquire(timeout=timeout_seconds)
+        return self._sleep.acquire(timeout=max(until - time.monotonic(), 0))
 
     def wake(self) -> None:
         """Let the request go on; again is as good as once."""
@@ -66,14 +70,14 @@ class _Ticket(Generic[O, R]):
 class GroupCommit(Generic[O, R]):
     """Collects orders from many threads and commits them in groups, one group at a time.
 
-    `commit` gets the orders of a group in the order they came and returns one result each. At most `group_limit`
-    transfers go into a group (an order is never split), and at most `queue_limit` wait. A group is taken and committed
-    inside `turn`.
+    `commit` gets the orders of a group in the order they came, and the deadline of the first of them, and returns one
+    result each. At most `group_limit` transfers go into a group (an order is never split), and at most `queue_limit`
+    wait. A group is taken and committed inside `turn`.
     """
 
     def __init__(
         self,
-        commit: Callable[[Sequence[O]], Sequence[R]],
+        commit: Callable[[Sequence[O], float], Sequence[R]],
         *,
         group_limit: int,
         queue_limit: int,
@@ -91,13 +95,14 @@ class GroupCommit(Generic[O, R]):
     def submit(self, order: O, *, timeout_seconds: float) -> R:
         """Commit `order`, together with what else waits, and return its result.
 
-        Raises TooBusy at once when the queue is full, and when the order is still in the queue after
-        `timeout_seconds`: in both cases it will not be committed. Raises Overdue when it is being committed but the
-        answer does not come: then only the database knows.
+        Most of that time it may wait in the queue; what is left is for committing. Raises TooBusy at once when the
+        queue is full, and when the order has waited in it for too long: in both cases it will not be committed. Raises
+        Overdue when it is being committed but the answer does not come in time: then only the database knows.
         """
-        ticket: _Ticket[O, R] = _Ticket(order)
+        began = time.monotonic()
+        ticket: _Ticket[O, R] = _Ticket(order, began + timeout_seconds)
         if not self._enter(ticket):
-            self._wait(ticket, timeout_seconds)
+            self._wait(ticket, began + timeout_seconds * QUEUE_SHARE)
         if not ticket.is_settled:
             self._lead(ticket)
         return ticket.take()
@@ -112,18 +117,16 @@ class GroupCommit(Generic[O, R]):
             leads, self._someone_leads = not self._someone_leads, True
             return leads
 
-    def _wait(self, ticket: _Ticket[O, R], timeout_seconds: float) -> None:
-        """Until woken, with a result or with the lead."""
-        if ticket.wait(timeout_seconds):
+    def _wait(self, ticket: _Ticket[O, R], patience: float) -> None:
+        """Until woken, with a result or with the lead; in the queue no longer than `patience`, a time on that clock."""
+        if ticket.wait(patience):
             return
         with self._lock:
-            if ticket.is_woken:  # woken in the last moment
-                return
-            if ticket not in self._waiting:
-                raise Overdue
-            self._waiting.remove(ticket)
-            self._size -= len(ticket.order)
-            raise TooBusy
+            if ticket in self._waiting and not ticket.is_woken:
+                self._withdraw(ticket)
+                raise TooBusy
+        if not ticket.wait(ticket.deadline):
+            raise Overdue
 
     def _lead(self, own: _Ticket[O, R]) -> None:
         """Commit one group, `own` at its head, and hand the lead on, whatever happens."""
@@ -131,23 +134,27 @@ class GroupCommit(Generic[O, R]):
         try:
             with self._turn:  # while it waits for its turn, the group grows
                 group = self._take_group()
-                results = self._commit([ticket.order for ticket in group])
+                results = self._commit([ticket.order for ticket in group], own.deadline)
             for ticket, result in zip(group, results, strict=True):
                 ticket.result = result
         except BaseException as error:
-            for ticket in group or self._withdraw(own):
+            for ticket in group or self._alone(own):
                 ticket.error = error
             if not isinstance(error, Exception):
                 raise
         finally:
             self._hand_on(group)
 
-    def _withdraw(self, ticket: _Ticket[O, R]) -> list[_Ticket[O, R]]:
-        """Take a ticket out of the queue whose turn never came."""
+    def _alone(self, ticket: _Ticket[O, R]) -> list[_Ticket[O, R]]:
+        """A group of the one ticket, whose turn never came."""
         with self._lock:
-            self._waiting.remove(ticket)
-            self._size -= len(ticket.order)
+            self._withdraw(ticket)
         return [ticket]
+
+    def _withdraw(self, ticket: _Ticket[O, R]) -> None:
+        """Out of the queue, with the lock held."""
+        self._waiting.remove(ticket)
+        self._size -= len(ticket.order)
 
     def _take_group(self) -> list[_Ticket[O, R]]:
         """The tickets at the head of the queue, as many as fit; at least one."""

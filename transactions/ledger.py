@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 ACCOUNTS, TRANSACTIONS, ENTRIES = (model._meta.db_table for model in (Account, Transaction, Entry))
 # An account's document as an AccountState.
 STATE = {"_id": 0, **{field: f"${field}" for field in AccountState._fields}, "id": "$_id"}
-LOOK_UP_SECONDS = 3
+LOOK_UP_SHARE = 0.15  # of a request's time is kept for looking up what became of it when the rest was not enough
 LEAST_SECONDS = 0.5  # what a commit gets even when its deadline is near
 GROUP_LIMIT = 1000  # transfers in one MongoDB transaction; past it, a longer commit costs more than a second one
 QUEUE_LIMIT = 5000  # transfers that may wait in a process; what comes then is told at once to come again
@@ -89,19 +89,18 @@ def _submit(order: Order) -> list[Result]:
 
 def _committed(order: Order) -> list[Result]:
     """Have `order` committed with what else waits. Never raises for the database."""
-    deadline = settings.POSTING_DEADLINE_SECONDS
     try:
-        return _group_commit.submit(order, timeout_seconds=deadline)
+        return _group_commit.submit(order, timeout_seconds=settings.POSTING_DEADLINE_SECONDS * (1 - LOOK_UP_SHARE))
     except TooBusy as busy:
         return [busy] * len(order)
     except Overdue:
         return _look_up([order], OutcomeUnknown())[0]
 
 
-def _commit(orders: Sequence[Order]) -> list[list[Result]]:
-    """Commit a group; one list of results for each order. Never raises for the database, and ends at one deadline."""
+def _commit(orders: Sequence[Order], deadline: float) -> list[list[Result]]:
+    """Commit a group; one list of results for each order. Never raises for the database."""
     meters.committed(sum(map(len, orders)))
-    return _commit_until(time.monotonic() + settings.POSTING_DEADLINE_SECONDS, orders)
+    return _commit_until(deadline, orders)
 
 
 def _commit_until(deadline: float, orders: Sequence[Order], *, again: bool = True) -> list[list[Result]]:
@@ -145,6 +144,7 @@ def _post_in(unit: Unit, orders: Sequence[Order]) -> list[list[Result]]:
             continue
         decisions, books = posting.carry_out(order, books, now)
         decided.append(decisions)
+        order.attempts.update(decision.transaction["_id"] for decision in decisions if isinstance(decision, Posting))
     postings = [decision for decisions in decided for decision in decisions if isinstance(decision, Posting)]
     if postings:
         _store(unit, before, books, postings)
@@ -243,12 +243,12 @@ def _look_up(orders: Sequence[Order], otherwise: LedgerError) -> list[list[Resul
     """
     transfers = [transfer for order in orders for transfer in order.transfers]
     try:
-        with pymongo.timeout(LOOK_UP_SECONDS):
+        with pymongo.timeout(settings.POSTING_DEADLINE_SECONDS * LOOK_UP_SHARE):
             known = _by_key(database()[TRANSACTIONS].find(_keys(transfers)))
     except PyMongoError as error:
         logger.error("the outcome could not be looked up: %s", type(error).__name__)
         return [[OutcomeUnknown()] * len(order) for order in orders]
-    results = [[_looked_up(transfer, known, otherwise) for transfer in order.transfers] for order in orders]
+    results = [[_looked_up(transfer, order, known, otherwise) for transfer in order.transfers] for order in orders]
     flat = (result for found in results for result in found)
     # Staff who reverse read the answer; a customer whose transfer failed is also written to.
     failed = [t for t, result in zip(transfers, flat, strict=True) if result is otherwise and isinstance(t, Transfer)]
@@ -257,13 +257,15 @@ def _look_up(orders: Sequence[Order], otherwise: LedgerError) -> list[list[Resul
     return results
 
 
-def _looked_up(transfer: Command, known: dict[tuple[ObjectId, str], Document], otherwise: LedgerError) -> Result:
+def _looked_up(
+    transfer: Command, order: Order, known: dict[tuple[ObjectId, str], Document], otherwise: LedgerError
+) -> Result:
     document = known.get((transfer.initiator, transfer.idempotency_key))
     if document is None:
         return otherwise
     if document["fingerprint"] != transfer.fingerprint:
         return IdempotencyKeyReused()
-    return Outcome(document, replayed=False)
+    return Outcome(document, replayed=document["_id"] not in order.attempts)
 
 
 def _now() -> datetime:

@@ -88,11 +88,14 @@ class Order:
     """Commands that were given together, carried out in their order; `atomic`: all of them or none.
 
     `token` is the one it was asked for with, where that was over HTTP: it must still count when the money moves.
+    `attempts` are the transactions that were decided for it, one or none of which is stored for each key in the end:
+    when an answer of the database was lost, they tell what it did from what an earlier request had done.
     """
 
     transfers: tuple[Command, ...]
     atomic: bool = False
     token: Token | None = None
+    attempts: set[ObjectId] = field(default_factory=set, compare=False)
 
     def __len__(self) -> int:
         """How many transfers it carries."""

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -175,7 +176,19 @@ def test_a_commit_that_was_made_but_never_confirmed_is_found_by_its_key(pair, fa
     settings.POSTING_DEADLINE_SECONDS = 1
     fail_command("commitTransaction", times="alwaysOn", writeConcernError={"code": 91, "errmsg": "shutting down"})
     outcome = ledger.post(transfer(asha, ben, "10", "k"))
-    assert outcome.transaction.idempotency_key == "k"
+    assert (outcome.transaction.idempotency_key, outcome.replayed) == ("k", False)
+    again = ledger.post(transfer(asha, ben, "10", "k"))
+    assert (again.transaction.pk, again.replayed) == (outcome.transaction.pk, True)
+    assert balance(ben) == 10
+
+
+def test_a_replay_whose_commit_never_answers_is_still_told_as_a_replay(pair, fail_command, settings):
+    asha, ben = pair
+    first = ledger.post(transfer(asha, ben, "10", "k"))
+    settings.POSTING_DEADLINE_SECONDS = 1
+    fail_command("commitTransaction", times="alwaysOn", closeConnection=True)
+    again = ledger.post(transfer(asha, ben, "10", "k"))
+    assert (again.transaction.pk, again.replayed) == (first.transaction.pk, True)
     assert balance(ben) == 10
 
 
@@ -218,14 +231,11 @@ def test_a_key_that_the_unique_index_refuses_is_read_again_and_is_a_replay(pair,
     assert balance(ben) == 10
 
 
-def test_a_group_that_fails_is_looked_up_once_and_not_once_for_each_of_its_orders(
-    pair, fail_command, settings, monkeypatch
-):
+def test_a_group_that_fails_is_looked_up_once_and_not_once_for_each_of_its_orders(pair, fail_command, monkeypatch):
     asha, ben = pair
-    settings.POSTING_DEADLINE_SECONDS = 1
     look_up, looks = ledger._look_up, []
     monkeypatch.setattr(ledger, "_look_up", lambda *given: looks.append(1) or look_up(*given))
     fail_command("commitTransaction", times="alwaysOn", closeConnection=True)
-    results = ledger._commit([Order((transfer(asha, ben),)) for _ in range(5)])
+    results = ledger._commit([Order((transfer(asha, ben),)) for _ in range(5)], time.monotonic() + 1)
     assert [type(result) for (result,) in results] == [OutcomeUnknown] * 5
     assert looks == [1]

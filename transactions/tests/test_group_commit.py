@@ -1,6 +1,7 @@
 """Group commit by itself, with a commit function that the test holds in its hand."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -15,12 +16,14 @@ class Commit:
 
     def __init__(self) -> None:
         self.groups: list[list[str]] = []
+        self.deadlines: list[float] = []
         self.may_go = threading.Semaphore(0)
         self.entered = threading.Semaphore(0)
         self.fails = False
 
-    def __call__(self, orders):
+    def __call__(self, orders, deadline):
         self.groups.append(list(orders))
+        self.deadlines.append(deadline)
         self.entered.release()
         assert self.may_go.acquire(timeout=10)
         if self.fails:
@@ -116,6 +119,16 @@ def test_one_that_waits_too_long_leaves_the_queue_and_is_never_committed(commit,
     commit.may_go.release()
     assert group.submit("c", timeout_seconds=1) == "C"
     assert commit.groups == [["a"], ["c"]]
+
+
+def test_who_leads_after_waiting_commits_in_what_is_left_of_its_own_time(commit, group, pool):
+    with committing(commit, group, pool):
+        before = time.monotonic()
+        (second,) = submit_in_turn(group, pool, "b")
+        queued = time.monotonic()
+        commit.may_go.release(2)
+        assert second.result(10) == "B"
+    assert before + 10 <= commit.deadlines[1] <= queued + 10
 
 
 def test_one_whose_commit_does_not_answer_is_told_that_nobody_knows(commit, group, pool):

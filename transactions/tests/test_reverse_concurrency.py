@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from collections import Counter
 from decimal import Decimal
 from functools import partial
@@ -46,7 +47,7 @@ def wrong(paid: Transaction, staff: int = 0, key: str | None = None) -> Reversal
 
 def by_itself(command: Reversal | Transfer) -> object:
     """Commit it in a MongoDB transaction of its own, as another process would."""
-    ((result,),) = ledger._commit([Order((command,))])
+    ((result,),) = ledger._commit([Order((command,))], time.monotonic() + 10)
     return result
 
 
