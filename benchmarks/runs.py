@@ -104,23 +104,14 @@ def batches(stage: Stage, plan: Plan) -> Measured:
     ledger, web = _home(stage)
     if not stage.has_batches(web, ledger):
         return Measured([Figure(says, 0.8, True, skipped="the server has no batch endpoint")])
-    tried = (1, 2, 4)
     with RawLimit(stage.mongodb_uri) as raw:
-        theirs, *ours = in_turns(
+        ours, theirs = in_turns(
             plan.rounds,
+            lambda: stage.batches(web, ledger, size=BATCH, seconds=plan.seconds, connections=PROCESSES),
             lambda: raw.run(threads=1, per_transaction=BATCH, seconds=plan.seconds),
-            *(_batch(stage, web, ledger, plan.seconds, connections) for connections in tried),
         )
-    limit = rate("PyMongo alone, 1,000 per transaction", theirs)
-    figures = [
-        at_least(0.8, f"{says} ({count} connections)", rate(f"batches, {count} connections", runs), limit)
-        for count, runs in zip(tried, ours, strict=True)
-    ]
-    return Measured([max(figures, key=lambda figure: figure.value or 0)])
-
-
-def _batch(stage: Stage, web: Web, ledger: Ledger, seconds: int, connections: int) -> Callable[[], Load]:
-    return lambda: stage.batches(web, ledger, size=BATCH, seconds=seconds, connections=connections)
+    sides = rate(f"batches, {PROCESSES} connections", ours), rate("PyMongo alone, 1,000 per transaction", theirs)
+    return Measured([at_least(0.8, says, *sides)])
 
 
 def contention(stage: Stage, plan: Plan) -> Measured:
@@ -245,7 +236,7 @@ def _post_until(stage: Stage, web: Web, ledger: Ledger, posted: int, mark: int) 
     while posted < mark:
         if time.monotonic() > give_up:
             raise NothingAnswered
-        posted += stage.transfers(web, ledger, seconds=2).operations
+        posted += stage.transfers(web, ledger, seconds=1).operations
         if posted < mark:
             batches = stage.batches(web, ledger, size=BATCH, seconds=4, connections=2)
             posted += batches.operations
