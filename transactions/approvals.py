@@ -22,8 +22,8 @@ from ledger_project.money import to_major, to_minor
 from ledger_project.mongo import Document, Unit, collection, from_document, run_transaction
 from transactions import ledger, refusals
 from transactions.ledger import Outcome
-from transactions.models import ApprovalRequest, Transaction
-from transactions.posting import Command, Reversal, Transfer
+from transactions.models import ApprovalRequest
+from transactions.posting import Command, Reversal, Transfer, check_reversible
 from users import audit
 from users.models import User
 
@@ -112,10 +112,7 @@ def request_reversal(*, staff: User, original: Document, reason: str, key: str |
     Raises NotAllowed, AlreadyReversed, ReversalIsFinal, ApprovalPending, IdempotencyKeyReused.
     """
     _check(staff, "transactions.reverse_transaction")
-    if original["kind"] == Transaction.Kind.REVERSAL:
-        raise refusals.ReversalIsFinal
-    if original["status"] == Transaction.Status.REVERSED:
-        raise refusals.AlreadyReversed
+    check_reversible(original)
     wanted = {
         "kind": Kind.REVERSAL.value,
         "account": None,
@@ -215,8 +212,8 @@ def _stored_before(asked: Document, request_id: ObjectId) -> Document:
     same = collection(ApprovalRequest).find_one({"_id": request_id})
     if same is None and "idempotency_key" in asked:
         same = collection(ApprovalRequest).find_one(_of_key(asked["requested_by"], asked["idempotency_key"]))
-    open_ = {"original": asked["original"], "status": {"$in": [Status.PENDING.value, Status.APPROVED.value]}}
-    found = same or collection(ApprovalRequest).find_one({"kind": Kind.REVERSAL.value, **open_})
+    undecided = {"original": asked["original"], "status": {"$in": [Status.PENDING.value, Status.APPROVED.value]}}
+    found = same or collection(ApprovalRequest).find_one({"kind": Kind.REVERSAL.value, **undecided})
     if found is not None and asked.items() <= found.items():
         return found
     raise refusals.IdempotencyKeyReused if same else ApprovalPending

@@ -223,10 +223,7 @@ def _reversal(reversal: Reversal, books: Books, now: datetime) -> Posting:
     original = books.originals.get(reversal.original)
     if original is None:
         raise refusals.TransactionNotFound
-    if original["kind"] == Transaction.Kind.REVERSAL:
-        raise refusals.ReversalIsFinal
-    if original["status"] == Transaction.Status.REVERSED:
-        raise refusals.AlreadyReversed
+    check_reversible(original)
     payer, payee = (books.accounts.get(original[side]) for side in ("to_account", "from_account"))
     if payer is None or payee is None:  # nothing deletes an account; if it is gone all the same, only this one fails
         raise refusals.InvalidAccounts
@@ -235,6 +232,14 @@ def _reversal(reversal: Reversal, books: Books, now: datetime) -> Posting:
     posting = _posting(reversal, payer, payee, amount_minor, now)
     posting.transaction.update(reverses=original["_id"], reason=reversal.reason)
     return posting
+
+
+def check_reversible(original: Document) -> None:
+    """Raise ReversalIsFinal or AlreadyReversed for a transaction that cannot be reversed."""
+    if original["kind"] == Transaction.Kind.REVERSAL:
+        raise refusals.ReversalIsFinal
+    if original["status"] == Transaction.Status.REVERSED:
+        raise refusals.AlreadyReversed
 
 
 def reversed_by(reversal: Document) -> Document:
