@@ -122,7 +122,7 @@ def client_of() -> Callable[..., Any]:
     """An API client that carries a token of the user: `client_of(user).get("/api/accounts/")`; without a user, none."""
     from rest_framework.test import APIClient
 
-    from users.authentication import issue_token
+    from users.tokens import issue_token
 
     def make(user: Any = None) -> APIClient:
         client = APIClient(raise_request_exception=False)

@@ -35,8 +35,8 @@ from ledger_project.mongo import Document, database  # noqa: E402
 from transactions.management.commands.create_system_user import DEFAULT_EMAIL, ensure_system_user  # noqa: E402
 from transactions.models import Entry, Transaction  # noqa: E402
 from transactions.posting import AccountState, Books, Order, Posting, Transfer, carry_out  # noqa: E402
-from users.authentication import issue_token  # noqa: E402
 from users.models import User  # noqa: E402
+from users.tokens import issue_token  # noqa: E402
 
 USERS, ACCOUNTS_EACH = 100, 10
 FUNDS = Decimal(100_000_000)

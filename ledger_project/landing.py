@@ -50,6 +50,34 @@ class LandingPage(PublicPage):
         return render_page(request._request, "landing.html", context)
 
 
+class LinkPage(PublicPage):
+    """What a link in an e-mail leads to; without the secret of one, it asks for the address to send one to."""
+
+    shown = {
+        "asks_password": True,
+        "title": "Set a new password",
+        "use_label": "Set it",
+        "use_path": "/auth/password-reset/confirm",
+        "ask_path": "/auth/password-reset",
+    }
+
+    def get(self, request: Request) -> HttpResponse:
+        """The page; its script reads the secret, which the browser sends to nobody."""
+        return render_page(request._request, "link.html", self.shown)
+
+
+class VerificationPage(LinkPage):
+    """The same, for the link that shows whose an e-mail is."""
+
+    shown = {
+        "asks_password": False,
+        "title": "Confirm your e-mail",
+        "use_label": "Confirm",
+        "use_path": "/auth/verify-email",
+        "ask_path": "/auth/verify-email/resend",
+    }
+
+
 class ConsolePage(PublicPage):
     """A customer's view, on the same API as everybody's."""
 

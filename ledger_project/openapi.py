@@ -38,7 +38,8 @@ REQUEST_ID = "9f1c2b7e4d5a4c0b8e3f6a7d1c2b3e4f"
 OBJECT_ID = {"type": "string", "pattern": "^[0-9a-fA-F]{24}$", "examples": ["66f0c1b2a4e5d6f708192a3b"]}
 METHODS = ("post", "get", "put", "patch", "delete")
 # One registers before one logs in; everything else reads well in the order of its path.
-READ_FIRST = ("register", "login", "logout", "me")
+READ_FIRST = ("register", "login", "refresh", "logout", "me")
+IDS = {"accounts": "accountId", "auth": "sessionId"}
 COLLECTIONS = ("/api/accounts/", "/api/transactions/")
 
 
@@ -163,7 +164,7 @@ def _tidy(path: str, item: Schema) -> str:
     """The contract's form of `path`; its parameter in `item` is renamed as well."""
     owner, brace, _ = path.partition("{")
     if brace:
-        name = "accountId" if owner.startswith("/api/accounts/") else "transactionId"
+        name = IDS.get(owner.split("/")[2], "transactionId")
         old = path[len(owner) + 1 : path.index("}")]
         path = path.replace(f"{{{old}}}", f"{{{name}}}")
         for described in item.values():

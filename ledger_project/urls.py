@@ -5,13 +5,15 @@ from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
 from ledger_project.health import Liveness, Readiness
-from ledger_project.landing import ConsolePage, DocsPage, LandingPage, SchemaPage
+from ledger_project.landing import ConsolePage, DocsPage, LandingPage, LinkPage, SchemaPage, VerificationPage
 from ledger_project.proofs import ProofPage
 from transactions.demo import DemoPeople
 
 urlpatterns = [
     path("", LandingPage.as_view(), name="landing"),
     re_path(r"^console/?$", ConsolePage.as_view(), name="console"),
+    re_path(r"^reset-password/?$", LinkPage.as_view(), name="reset-password"),
+    re_path(r"^verify-email/?$", VerificationPage.as_view(), name="verify-email"),
     path("proof/<path:path>", ProofPage.as_view(), name="proof"),
     re_path(r"^demo/?$", DemoPeople.as_view(), name="demo"),
     path("api/", include("transactions.urls")),  # first, for it is what is asked for most

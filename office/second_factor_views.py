@@ -18,6 +18,7 @@ from django.views.decorators.http import require_POST
 from office import second_factor
 from users import audit
 from users.models import User
+from users.second_factor import device_of, verify
 
 WRONG = "That code is not right, or was used before. After a failure, wait a moment for the next try."
 
@@ -29,7 +30,7 @@ def challenge(request: HttpRequest) -> HttpResponse:
     if user is None:
         return redirect_to_login(request.get_full_path(), reverse("admin:login"))
     if request.method == "POST":
-        device = second_factor.verify(user, request.POST.get("code", "")[:40])
+        device = verify(user, request.POST.get("code", "")[:40])
         if device is not None:
             second_factor.let_past(request, device)
             return HttpResponseRedirect(_next(request))
@@ -47,7 +48,7 @@ def enrol(request: HttpRequest) -> HttpResponse:
         return redirect_to_login(request.get_full_path(), reverse("admin:login"))
     _past_the_old_one(request)
     if request.method == "POST":
-        before = "on" if second_factor.device_of(user) else "off"
+        before = "on" if device_of(user) else "off"
         enrolled = second_factor.enrol(user, request.POST.get("code", "")[:40])
         if enrolled is not None:
             device, codes = enrolled
@@ -80,7 +81,7 @@ def manage(request: HttpRequest) -> HttpResponse:
         request,
         "manage",
         "Two-factor log-in",
-        device=second_factor.device_of(user),
+        device=device_of(user),
         codes_left=second_factor.codes_left(user),
         required=settings.SECOND_FACTOR_REQUIRED,
     )
@@ -123,7 +124,7 @@ def _past_the_old_one(request: HttpRequest) -> None:
 
 def _past_with_device(request: HttpRequest) -> User:
     user = _staff(request)
-    device = second_factor.device_of(user) if user else None
+    device = device_of(user) if user else None
     if user is None or device is None or not second_factor.is_past(request, device):
         raise PermissionDenied
     return user

@@ -17,9 +17,9 @@ from ledger_project.commands import read_email
 from ledger_project.public import PublicPage
 from transactions.management.commands.create_system_user import DEFAULT_EMAIL, EMAIL_VARIABLE, ensure_system_user
 from transactions.management.commands.seed_system_funds import issue
-from users.authentication import issue_token
 from users.registration import register_user
 from users.serializers import SessionAnswer
+from users.tokens import issue_token
 
 PEOPLE = (("Asha", Decimal(1000)), ("Ben", Decimal(250)))
 

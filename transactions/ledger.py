@@ -27,7 +27,7 @@ from transactions.posting import AccountState, Books, Command, Decision, Order, 
 from transactions.refusals import Forbidden, IdempotencyKeyReused, NotPosted, OutcomeUnknown, Overdue, TooBusy
 from transactions.signals import transactions_completed
 from transactions.turn import HostTurn
-from users.authentication import Token, TokenRefused, counting, lookups
+from users.tokens import Token, TokenRefused, counting, lookups
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from ledger_project.jsonio import plain
 from ledger_project.money import MAX_BALANCE_MINOR, to_major, to_minor
 from transactions import refusals
 from transactions.models import Entry, Transaction
-from users.authentication import Token
+from users.tokens import Token
 
 Document = dict[str, Any]
 

@@ -36,6 +36,7 @@ from transactions.serializers import (
 )
 from users.audit import audited
 from users.authentication import TOKENS, AuthenticatedRequest, token_of
+from users.second_factor import require_for_staff
 
 COMPLETED = "Transaction completed successfully"
 ISSUED = "Initial funds transaction completed successfully"
@@ -101,6 +102,7 @@ class TransactionViewSet(viewsets.ViewSet):
         """Move the money of a transaction back, once; for staff."""
         if not may_reverse(request.user):
             raise NotStaff
+        require_for_staff(request.auth)
         reversal = ReversalRequest.command(
             request.data, initiator=request.user.pk, original=pk, header_key=_header_key(request)
         )

@@ -20,10 +20,10 @@ from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminTextInputWidg
 from ledger_project.admin import LedgerModelAdmin, ReadOnlyAdmin, moment, related_link
 from ledger_project.reasons import ReasonForm, dialog, leave
 from users import audit_admin, outbox_admin  # noqa: F401  (importing registers them)
-from users.authentication import revoke_tokens
 from users.managers import UserManager
 from users.models import AuditEntry, BlacklistedToken, Notification, Session, User
 from users.staff import acting, named_id, named_ids
+from users.tokens import revoke_tokens
 
 FOR_SUPERUSERS = ("is_staff", "is_superuser", "groups", "user_permissions")
 

@@ -1,9 +1,10 @@
-"""Who uses the ledger, their tokens and staff sessions, the outbox of what they are told, the log of what staff do."""
+"""Who uses the ledger, their tokens and sessions, the outbox of what they are told, the log of what staff do."""
 
 from typing import Any, ClassVar, NoReturn
 
 from auditlog.models import AbstractLogEntry
 from auditlog.registry import auditlog
+from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import Group, PermissionsMixin
 from django.contrib.contenttypes.models import ContentType
@@ -28,6 +29,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     )
     # Tokens carry it; those that carry another are refused.
     token_generation = models.IntegerField(default=0, editable=False)
+    # The e-mail whose mailbox was shown to be the user's. Another one makes it worthless by itself.
+    verified_email = models.EmailField(default="", blank=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -50,9 +53,16 @@ class User(AbstractBaseUser, PermissionsMixin):
         if not self._state.adding and not User.objects.filter(pk=self.pk, is_system=self.is_system).exists():
             raise ValidationError("is_system is set when a user is created and never changes")
         if not self._state.adding and kwargs.get("update_fields") is None:
-            # Counted up by revoke_tokens alone: a form that was loaded before must not bring revoked tokens back.
-            kwargs["update_fields"] = {field.name for field in self._meta.concrete_fields} - {"id", "token_generation"}
+            # These have conditional updates of their own: a form that was loaded before must not bring back what was.
+            own = {"id", "token_generation", "verified_email"}
+            kwargs["update_fields"] = {field.name for field in self._meta.concrete_fields} - own
         super().save(*args, **kwargs)
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether the e-mail is as sure as EMAIL_VERIFICATION_REQUIRED asks. Staff and system users are vouched for."""
+        vouched_for = self.is_staff or self.is_system
+        return not settings.EMAIL_VERIFICATION_REQUIRED or vouched_for or self.verified_email == self.email
 
 
 class BlacklistedToken(models.Model):
@@ -68,6 +78,32 @@ class BlacklistedToken(models.Model):
 
     def __str__(self) -> str:
         return self.jti
+
+
+class ApiSession(models.Model):
+    """A log-in of the API that can be refreshed (ADR 0013). It is there, or it has ended, and its tokens with it.
+
+    MongoDB deletes it when it was not refreshed for so long that its refresh token has expired (TTL index).
+    """
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, db_column="user", db_index=False)
+    refresh_hash = models.CharField(max_length=64, help_text="SHA-256 of the one refresh token that is good now.")
+    generation = models.IntegerField(help_text="Of the user's tokens, when it began: it ends with them.")
+    second_factor = models.BooleanField(default=False, help_text="Whether it began with a second factor.")
+    rotations = models.IntegerField(default=0)
+    user_agent = models.CharField(max_length=200, blank=True)
+    address = models.CharField(max_length=50, blank=True, help_text="The network it was last used from.")
+    created_at = models.DateTimeField()
+    used_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    is_current = False  # whether the caller is in it; told by who lists them
+
+    class Meta:
+        db_table = "api_sessions"
+        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["user", "-used_at"], name="sessions_of_user")]
+
+    def __str__(self) -> str:
+        return str(self.pk)
 
 
 class Session(AbstractBaseSession):
@@ -103,6 +139,9 @@ class Notification(models.Model):
         TRANSFER_FAILED = "TRANSFER_FAILED"
         MONEY_RETURNED = "MONEY_RETURNED"
         MONEY_TAKEN_BACK = "MONEY_TAKEN_BACK"
+        PASSWORD_CHANGED = "PASSWORD_CHANGED"  # noqa: S105
+        PASSWORD_RESET = "PASSWORD_RESET"  # noqa: S105
+        VERIFY_EMAIL = "VERIFY_EMAIL"
 
     class Status(models.TextChoices):
         PENDING = "PENDING"

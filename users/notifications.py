@@ -13,7 +13,9 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 
 from ledger_project.mongo import Document, Unit, collection
-from users.models import Notification
+from users.links import RESET_PASSWORD, VERIFY_EMAIL
+from users.models import Notification, User
+from users.signals import notice_queued
 
 TEMPLATES = {
     Notification.Kind.WELCOME: "welcome",
@@ -22,7 +24,11 @@ TEMPLATES = {
     Notification.Kind.TRANSFER_FAILED: "transfer_failed",
     Notification.Kind.MONEY_RETURNED: "money_returned",
     Notification.Kind.MONEY_TAKEN_BACK: "money_taken_back",
+    Notification.Kind.PASSWORD_CHANGED: "password_changed",
+    Notification.Kind.PASSWORD_RESET: "password_reset",
+    Notification.Kind.VERIFY_EMAIL: "verify_email",
 }
+LINKS = {Notification.Kind.PASSWORD_RESET: RESET_PASSWORD, Notification.Kind.VERIFY_EMAIL: VERIFY_EMAIL}
 # What a mail program might turn into a link: a dot, slash, colon or @ inside a word.
 LIKE_A_LINK = re.compile(r"[^\s.]\.[^\s.]|[/:@]")
 
@@ -50,12 +56,25 @@ def queue(unit: Unit, rows: list[Document]) -> None:
         unit.insert(Notification._meta.db_table, rows)
 
 
-def message(notification: Notification) -> EmailMultiAlternatives:
-    """The e-mail that `notification` owes its user, as text and HTML. Raises User.DoesNotExist when it is gone."""
-    template = TEMPLATES[Notification.Kind(notification.kind)]
-    user = notification.user
+def queue_on_request(user: User | None, kind: Notification.Kind) -> None:
+    """Store the row that `user` is owed because somebody asked for it; without a user, one that is for nobody.
+
+    So the answer takes the same time whether anybody has that address. The sender throws the row for nobody away.
+    """
+    collection(Notification).insert_one(row(user.pk if user else ObjectId(), kind, {}))
+    notice_queued.send(Notification)
+
+
+def message(notification: Notification, *, preview: bool = False) -> EmailMultiAlternatives:
+    """The e-mail that `notification` owes its user, as text and HTML. Raises User.DoesNotExist when it is gone.
+
+    A link that it holds is signed here and now; in a `preview` it is not, for whoever has it can act for the user.
+    """
+    kind = Notification.Kind(notification.kind)
+    template, user, link = TEMPLATES[kind], notification.user, LINKS.get(kind)
     context = {
         "site_name": settings.SITE_NAME,
+        "link": link and link.address("…" if preview else link.secret_of(user)),
         "name": _greetable(user.name),
         **notification.payload,
         "time": _readable(notification.payload.get("time", "")),

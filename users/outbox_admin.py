@@ -116,7 +116,7 @@ class NotificationAdmin(ReadOnlyAdmin):
     def preview(self, notification: Notification) -> SafeString | str:
         """Its subject and text, as they would be sent now."""
         try:
-            mail = notifications.message(notification)
+            mail = notifications.message(notification, preview=True)
         except Exception as error:  # noqa: BLE001 - what broke the message must not break the page that shows why
             return f"It cannot be rendered: {type(error).__name__}"
         return format_html("<b>{}</b><br><br>{}", mail.subject, linebreaksbr(str(mail.body), autoescape=True))
@@ -125,7 +125,7 @@ class NotificationAdmin(ReadOnlyAdmin):
     def as_html(self, notification: Notification) -> SafeString | None:
         """The same as most mail programs show it, in a frame that may do nothing."""
         try:
-            html = notifications.message(notification).alternatives[0][0]
+            html = notifications.message(notification, preview=True).alternatives[0][0]
         except Exception:  # noqa: BLE001 - the field above says what it was
             return None
         return format_html(

@@ -1,4 +1,4 @@
-"""After a registration: wake the sender of its welcome. After what staff do without a form: a word in the audit log."""
+"""After a notice was queued: wake its sender. After what staff do without a form: a word in the audit log."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ from django.dispatch import receiver
 from ledger_project.signals import list_exported
 from users import audit
 from users.models import User
-from users.signals import user_registered
+from users.signals import notice_queued, user_registered
 from users.tasks import wake_sender
 
 
-@receiver(user_registered)
-def wake_for_welcome(sender: Any, **kwargs: Any) -> None:
+@receiver([user_registered, notice_queued])
+def wake_for_notice(sender: Any, **kwargs: Any) -> None:
     """The outbox row is stored already; without the wake-up it would wait for the next sweep."""
     wake_sender.ask()
 

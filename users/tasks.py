@@ -96,10 +96,16 @@ def _take_turn(mail: BaseEmailBackend) -> tuple[int, bool]:
 
 
 def _attempt(notification: Notification, step: Callable[[], Any]) -> bool:
-    """Take a step towards sending; what it raises is noted on the row, and goes no further but for the time limit."""
+    """Take a step towards sending; what it raises is noted on the row, and goes no further but for the time limit.
+
+    A row that was written only because somebody asked, for an address that nobody has, has done its work: it goes.
+    """
     try:
         step()
     except Exception as error:
+        if isinstance(error, User.DoesNotExist) and notification.kind in notifications.LINKS:
+            collection(Notification).delete_one({"_id": notification.pk})
+            return False
         _note_failure(notification, type(error).__name__, hopeless=isinstance(error, User.DoesNotExist))
         if isinstance(error, SoftTimeLimitExceeded):
             raise

@@ -145,6 +145,14 @@ AXES_USERNAME_CALLABLE = "office.lockout.username_of"
 AXES_CLIENT_IP_CALLABLE = "users.audit.address"  # of the client, not of our proxy
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
+# An access token that can be refreshed is short.
+SHORT_ACCESS_TOKEN_SECONDS = env.int("SHORT_ACCESS_TOKEN_SECONDS", default=900)
+# Whether nobody logs in before they have followed the link that is sent to their e-mail.
+EMAIL_VERIFICATION_REQUIRED = env.bool("EMAIL_VERIFICATION_REQUIRED", default=False)
+# How long a link in an e-mail is good that sets a password or confirms an address; Django's name for it.
+PASSWORD_RESET_TIMEOUT = env.int("EMAIL_LINK_SECONDS", default=3600)
+# Where people reach this service: what links in e-mail begin with.
+PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://127.0.0.1:{env.str('PORT', default='8000')}").rstrip("/")
 # Staff must have a second factor; without it they may.
 SECOND_FACTOR_REQUIRED = env.bool("SECOND_FACTOR_REQUIRED", default=False)
 OTP_ADMIN_HIDE_SENSITIVE_DATA = True  # should anybody register its pages again
@@ -167,6 +175,7 @@ def simple_jwt(signing_key: str) -> dict:
         "ISSUER": env.str("JWT_ISSUER", default="backend-ledger"),
         "AUDIENCE": env.str("JWT_AUDIENCE", default="backend-ledger-api"),
         "ACCESS_TOKEN_LIFETIME": timedelta(seconds=env.int("ACCESS_TOKEN_SECONDS", default=3 * 24 * 3600)),
+        "REFRESH_TOKEN_LIFETIME": timedelta(seconds=env.int("REFRESH_TOKEN_SECONDS", default=30 * 24 * 3600)),
         "AUTH_HEADER_TYPES": ("Bearer",),
         "USER_ID_FIELD": "pk",
         "USER_ID_CLAIM": "sub",

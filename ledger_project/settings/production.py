@@ -46,6 +46,10 @@ if SIMPLE_JWT["SIGNING_KEY"] == SECRET_KEY:
 ALLOWED_HOSTS = [host for host in _required("ALLOWED_HOSTS").split(",") if host]
 if "*" in ALLOWED_HOSTS:
     raise ImproperlyConfigured("ALLOWED_HOSTS lets every host in: name the ones that are yours")
+# Whoever asks cannot choose it: a link that leads to a host of the asker's would hand the secret over.
+PUBLIC_URL = (env.str("PUBLIC_URL", default="") or f"https://{ALLOWED_HOSTS[0].lstrip('.')}").rstrip("/")
+if urlsplit(PUBLIC_URL).scheme != "https":
+    raise ImproperlyConfigured("PUBLIC_URL is not https: links that set passwords would travel in the clear")
 DATABASES = {"default": mongodb(_replica_set(_required("MONGODB_URI")))}
 REDIS_URL = _required("REDIS_URL")
 CACHES = redis_cache(REDIS_URL)

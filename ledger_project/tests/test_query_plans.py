@@ -12,7 +12,7 @@ from ledger_project.mongo import database
 from ledger_project.tests.profiler import profiled, scans
 from transactions import ledger, notices
 from transactions.posting import Transfer
-from users.authentication import issue_token
+from users.tokens import issue_token
 
 FILLER = 300
 

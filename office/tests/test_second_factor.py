@@ -19,6 +19,7 @@ from redis import RedisError
 
 from office import second_factor
 from users.models import AuditEntry
+from users.second_factor import device_of, verify
 from users.tests.browsing import browser
 from users.tests.test_admin_in_browser import log_in
 
@@ -169,7 +170,7 @@ def test_one_code_at_many_doors_at_once_opens_one(staff, kind):
 
     def enter():
         start.wait()
-        if second_factor.verify(staff, code):
+        if verify(staff, code):
             opened.append(code)
 
     threads = [threading.Thread(target=enter) for _ in range(6)]
@@ -184,10 +185,10 @@ def test_after_failures_even_the_right_code_has_to_wait(staff):
     device, _ = enrolled(staff)
     for _ in range(4):
         wait_over(device)
-        assert second_factor.verify(staff, "000000") is None
-    assert second_factor.verify(staff, code_of(device)) is None
+        assert verify(staff, "000000") is None
+    assert verify(staff, code_of(device)) is None
     wait_over(device)
-    assert second_factor.verify(staff, code_of(device)) is not None
+    assert verify(staff, code_of(device)) is not None
 
 
 def test_nobody_replaces_or_sees_or_switches_off_one_they_have_not_shown(staff):
@@ -197,7 +198,7 @@ def test_nobody_replaces_or_sees_or_switches_off_one_they_have_not_shown(staff):
         assert client.get(f"/admin/second-factor/{name}/").status_code == 403
     for name in ("enrol", "codes", "off"):
         assert client.post(f"/admin/second-factor/{name}/", {"code": "000000"}).status_code == 403
-    assert second_factor.device_of(staff) == device
+    assert device_of(staff) == device
     assert second_factor.codes_left(staff) == 10
 
 
@@ -226,7 +227,7 @@ def test_it_is_switched_off_only_where_it_is_optional(staff, settings):
     posted(client, code_of(device))
     settings.SECOND_FACTOR_REQUIRED = True
     assert client.post("/admin/second-factor/off/").status_code == 403
-    assert second_factor.device_of(staff)
+    assert device_of(staff)
     settings.SECOND_FACTOR_REQUIRED = False
     assert client.post("/admin/second-factor/off/").status_code == 302
     assert not TOTPDevice.objects.exists()

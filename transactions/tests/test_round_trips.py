@@ -16,10 +16,11 @@ from transactions.posting import Reversal, Transfer
 from transactions.signals import transactions_completed
 from transactions.tasks import tell_parties
 from transactions.tests.crowd import at_once, in_one_group, word
-from users.authentication import TokenAuthentication, issue_token
+from users.authentication import TokenAuthentication
 from users.models import User
 from users.tasks import WakeUp
 from users.tests.waiting import wait_until
+from users.tokens import issue_token
 
 
 class Sent(CommandListener):

@@ -14,8 +14,8 @@ from ledger_project.tests.dumps import dump
 from transactions import ledger
 from transactions.posting import Transfer
 from transactions.tests.crowd import in_one_group, word
-from users.authentication import Token, TokenRefused, issue_token
 from users.models import BlacklistedToken, User
+from users.tokens import Token, TokenRefused, issue_token
 
 PATH = "/api/transactions/"
 

@@ -16,9 +16,9 @@ from honcho.environ import parse_procfile
 
 from accounts.models import Account
 from ledger_project.embedded import free_port
-from users.authentication import issue_token
 from users.tests.processes import PROJECT, environment, kill
 from users.tests.waiting import wait_until
+from users.tokens import issue_token
 
 
 class Web:

@@ -12,9 +12,9 @@ from ledger_project.tests.dumps import dump
 from ledger_project.tests.profiler import profiled
 from users import audit
 from users.audit import AuditLogIsAppendOnly, audited
-from users.authentication import issue_token
 from users.models import AuditEntry, User
 from users.tests.browsing import browser, ids
+from users.tokens import issue_token
 
 USERS = "/admin/users/user/"
 LOG = "/admin/users/auditentry/"

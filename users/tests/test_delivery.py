@@ -16,11 +16,11 @@ from ledger_project.embedded import Redis, free_port
 from ledger_project.mongo import run_transaction
 from transactions.models import NoticesDue
 from users import notifications
-from users.authentication import issue_token
 from users.models import Notification
 from users.tests.mail_server import MailServer
 from users.tests.processes import WEB, WORKER, environment, kill, running
 from users.tests.waiting import wait_until
+from users.tokens import issue_token
 
 
 class House:

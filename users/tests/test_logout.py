@@ -7,8 +7,8 @@ import pytest
 
 from ledger_project.mongo import database
 from ledger_project.tests.dumps import dump
-from users.authentication import issue_token
 from users.models import BlacklistedToken
+from users.tokens import issue_token
 
 PATHS = ["/api/auth/logout", "/api/auth/logout/"]
 SAID = {"message": "User logged out successfully"}

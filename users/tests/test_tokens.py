@@ -11,9 +11,9 @@ from django.conf import settings
 from rest_framework_simplejwt.tokens import RefreshToken
 
 from ledger_project.tests.dumps import dump
-from users.authentication import issue_token, revoke_tokens
 from users.models import AuditEntry, Session, User
 from users.tests.browsing import browser
+from users.tokens import issue_token, revoke_tokens
 
 DAY = 24 * 3600
 

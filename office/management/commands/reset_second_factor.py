@@ -8,6 +8,7 @@ from ledger_project.commands import Answer, LedgerCommand, read_email
 from office import second_factor
 from users import audit
 from users.models import User
+from users.second_factor import device_of
 
 
 class Command(LedgerCommand):
@@ -29,7 +30,7 @@ class Command(LedgerCommand):
         user = User.objects.filter(email=email, is_staff=True).first()
         if user is None:
             raise CommandError(f"{email} is no member of staff")
-        had_one = second_factor.device_of(user) is not None
+        had_one = device_of(user) is not None
         second_factor.switch_off(user)
         before = "on" if had_one else "off"
         audit.record_by_command(user, {"second factor": (before, "off")}, command="reset_second_factor")

@@ -33,9 +33,16 @@ async function enter(form, said, entered) {
     beginSession({ token, user });
     entered();
   } catch (error) {
+    if (error.code === "otp_required") return askForCode(form, error);
     const wrongs = Object.fromEntries((error.errors ?? []).map(({ field, message }) => [field, message]));
     if (!showWrongs(form, wrongs)) said.replaceChildren(reasonOf(error));
   }
+}
+
+function askForCode(form, error) {
+  find("#login-otp-field").hidden = false;
+  find("#login-otp").disabled = false;
+  showWrongs(form, { otp: error.message });
 }
 
 async function enterDemo(said, entered) {

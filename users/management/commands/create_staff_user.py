@@ -6,8 +6,8 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import IntegrityError
 
 from ledger_project.commands import Answer, LedgerCommand, add_password_options, read_email, read_password
-from users.authentication import revoke_tokens
 from users.models import User
+from users.tokens import revoke_tokens
 
 
 class Command(LedgerCommand):
