@@ -45,6 +45,7 @@ from transactions.serializers import (
     TransactionPage,
     TransferRequest,
 )
+from users.second_factor import SecondFactorRequired
 
 FROM, TO, TIME = "66f0c1b2a4e5d6f708192a3b", "66f0c1c7a4e5d6f708192a40", "2026-11-22T09:31:12.456Z"
 FUNDS = {"toAccount": TO, "amount": 10000, "idempotencyKey": "funds-2026-11-22-001"}
@@ -310,6 +311,7 @@ describe_transactions = extend_schema_view(
             refusal(refusals.BalanceOutOfRange),
             refusal(refusals.KeysDiffer),
             refusal(refusals.NotStaff),
+            refusal(SecondFactorRequired),
             refusal(refusals.TransactionNotFound),
             refusal(refusals.AlreadyReversed),
             refusal(refusals.ReversalIsFinal),

@@ -145,6 +145,12 @@ class UserAdmin(LedgerModelAdmin, DjangoUserAdmin):
         self.message_user(request, f"{user} is logged out everywhere.", messages.SUCCESS)
         return leave(request, reverse("admin:users_user_change", args=[object_id]))
 
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        """As Django does; and who is disabled does not get back in with an old token when enabled again."""
+        super().save_model(request, obj, form, change)
+        if change and "is_active" in form.changed_data and not obj.is_active:
+            revoke_tokens(user=obj, reason="Disabled")
+
     @display(description="staff sessions", empty_value="none")
     def sessions(self, user: User) -> str | None:
         """How many there are, and until when; not their keys, for these are as good as passwords."""

@@ -35,6 +35,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     updated_at = models.DateTimeField(auto_now=True)
 
     objects = UserManager()
+    _stored_password: str | None = None
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = ["name"]
@@ -47,6 +48,13 @@ class User(AbstractBaseUser, PermissionsMixin):
     def __str__(self) -> str:
         return self.email
 
+    @classmethod
+    def from_db(cls, *args: Any) -> "User":
+        """The user as stored, who remembers which password that was."""
+        user = super().from_db(*args)
+        user._stored_password = user.__dict__.get("password")
+        return user
+
     def save(self, *args, **kwargs) -> None:
         """Save; refuses to turn a user into a system user or back."""
         self.email = UserManager.normalize_email(self.email)
@@ -55,6 +63,8 @@ class User(AbstractBaseUser, PermissionsMixin):
         if not self._state.adding and kwargs.get("update_fields") is None:
             # These have conditional updates of their own: a form that was loaded before must not bring back what was.
             own = {"id", "token_generation", "verified_email"}
+            if self.__dict__.get("password") == self._stored_password:
+                own.add("password")
             kwargs["update_fields"] = {field.name for field in self._meta.concrete_fields} - own
         super().save(*args, **kwargs)
 

@@ -7,6 +7,7 @@ from ledger_project.mongo import database
 COLLECTIONS = (
     "users",
     "blacklisted_tokens",
+    "api_sessions",
     "accounts",
     "transactions",
     "entries",

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from threading import Barrier
+from functools import partial
 from typing import Any
 
 from ledger_project.errors import LedgerError
 from transactions import ledger
 from transactions.ledger import Outcome
-from users.tests.waiting import wait_until
+from users.tests.waiting import together, wait_until
 
 
 def answer(call: Callable[[], Any]) -> Any:
@@ -29,14 +29,7 @@ def word(result: Outcome | LedgerError) -> str:
 
 def at_once(calls: Sequence[Callable[[], Any]]) -> list[Any]:
     """Run the callables in a thread each, let go together; their answers."""
-    gate = Barrier(len(calls))
-
-    def run(call: Callable[[], Any]) -> Any:
-        gate.wait()
-        return answer(call)
-
-    with ThreadPoolExecutor(len(calls)) as pool:
-        return list(pool.map(run, calls))
+    return together([partial(answer, call) for call in calls])
 
 
 def in_one_group(calls: Sequence[Callable[[], Any]]) -> list[Any]:

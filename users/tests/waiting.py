@@ -1,7 +1,22 @@
-"""Waiting for a condition, in the tests that have other processes or threads to wait for."""
+"""Threads in tests: let go together, and waiting for what other threads or processes do."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
+
+def together(calls: Sequence[Callable[[], Any]]) -> list[Any]:
+    """Run the callables in a thread each, let go at the same moment; what they return."""
+    gate = Barrier(len(calls))
+
+    def run(call: Callable[[], Any]) -> Any:
+        gate.wait()
+        return call()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(run, calls))
 
 
 def wait_until(condition: Callable[[], object], *, seconds: float = 15) -> None:
