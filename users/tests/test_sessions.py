@@ -9,18 +9,16 @@ import pytest
 from bson import ObjectId
 from django.conf import settings
 from django.utils import timezone
-from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import RefreshToken
 
 from ledger_project.tests.dumps import dump
 from users.api_sessions import Device, begin
 from users.models import ApiSession, BlacklistedToken, User
+from users.tests.api import CLIENT, PASSWORD, Bearer, counts, refresh
 from users.tests.browsing import browser
 from users.tests.waiting import together
 from users.tokens import issue_token, revoke_tokens
 
-PASSWORD = "mango-harbour-92"
-CLIENT = APIClient(raise_request_exception=False)
 PHONE = Device("LedgerApp/2.1", "203.0.113.0/24")
 
 
@@ -38,24 +36,6 @@ def log_in(user) -> Callable[..., dict]:
         return CLIENT.post("/api/auth/login", body, **headers).json()
 
     return post
-
-
-def refresh(token: str):
-    return CLIENT.post("/api/auth/refresh", {"refreshToken": token})
-
-
-class Bearer:
-    """What a client with this token can do. They share one client, for a new one loads all the middleware."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __getattr__(self, method: str) -> Callable:
-        return partial(getattr(CLIENT, method), HTTP_AUTHORIZATION=f"Bearer {self._token}")
-
-
-def counts(token: str) -> bool:
-    return Bearer(token).get("/api/auth/me").status_code == 200
 
 
 def claims(token: str) -> dict:
