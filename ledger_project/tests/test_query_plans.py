@@ -12,6 +12,7 @@ from ledger_project.mongo import database
 from ledger_project.tests.profiler import profiled, scans
 from transactions import ledger, notices
 from transactions.posting import Transfer
+from users import api_sessions, links
 from users.tokens import issue_token
 
 FILLER = 300
@@ -29,6 +30,9 @@ class World:
         self.system = client_of(system_user)
         self.staff = client_of(new_user(is_staff=True, is_superuser=True))
         self.public = client_of()
+        self.session = api_sessions.begin(user=self.user, device=api_sessions.Device("", ""))
+        self.in_session = client_of()
+        self.in_session.credentials(HTTP_AUTHORIZATION=f"Bearer {self.session.access}")
         self._fill()
 
     def _transfer(self) -> ObjectId:
@@ -52,6 +56,7 @@ class World:
             "transactions": lambda: {"initiator": ObjectId(), "parties": [ObjectId() for _ in range(4)]},
             "entries": lambda: {"account": ObjectId()},
             "notifications": lambda: {"user": ObjectId()},
+            "api_sessions": lambda: {"user": ObjectId()},
         }.items():
             row = database()[name].find_one()
             database()[name].insert_many([row | {"_id": ObjectId()} | fresh() for _ in range(FILLER)])
@@ -65,11 +70,15 @@ class World:
             "/api/auth/register", {"name": "Ravi", "email": "ravi@example.com", "password": "a-long-passphrase"}
         )
 
-    def login(self):
-        return self.public.post("/api/auth/login", {"email": self.user.email, "password": "a-long-passphrase"})
+    def log_in(self, **more):
+        who = {"email": self.user.email, "password": "a-long-passphrase"}
+        return self.public.post("/api/auth/login", who | more)
 
-    def post_transfer(self):
-        return self.client.post(
+    def refresh(self, session):
+        return self.public.post("/api/auth/refresh", {"refreshToken": session.refresh})
+
+    def post_transfer(self, client=None):
+        return (client or self.client).post(
             "/api/transactions",
             {
                 "fromAccount": str(self.account.pk),
@@ -96,10 +105,29 @@ def world(new_user, new_account, client_of, system_user) -> World:
 
 REQUESTS: dict[str, Callable[[World], object]] = {
     "register": World.register,
-    "log in": World.login,
+    "log in": World.log_in,
     "log in, unknown e-mail": lambda w: w.public.post(
         "/api/auth/login", {"email": "nobody@example.com", "password": "a-long-passphrase"}
     ),
+    "log in, to refresh": lambda w: w.log_in(refresh=True),
+    "refresh": lambda w: w.refresh(w.session),
+    "refresh, twice": lambda w: (w.refresh(w.session), w.refresh(w.session))[1],
+    "call in a session": lambda w: w.in_session.get("/api/auth/me"),
+    "transfer in a session": lambda w: w.post_transfer(w.in_session),
+    "log out of a session": lambda w: w.in_session.post("/api/auth/logout"),
+    "list sessions": lambda w: w.client.get("/api/auth/sessions"),
+    "end a session": lambda w: w.client.delete(f"/api/auth/sessions/{ObjectId()}"),
+    "end all sessions": lambda w: w.client.delete("/api/auth/sessions"),
+    "change the password": lambda w: w.client.post(
+        "/api/auth/password", {"currentPassword": "a-long-passphrase", "newPassword": "another-passphrase"}
+    ),
+    "ask for a new password": lambda w: w.public.post("/api/auth/password-reset", {"email": w.user.email}),
+    "set a new password": lambda w: w.public.post(
+        "/api/auth/password-reset/confirm",
+        {"token": links.RESET_PASSWORD.secret_of(w.user), "newPassword": "another-passphrase"},
+    ),
+    "ask to verify": lambda w: w.public.post("/api/auth/verify-email/resend", {"email": w.user.email}),
+    "verify": lambda w: w.public.post("/api/auth/verify-email", {"token": links.VERIFY_EMAIL.secret_of(w.user)}),
     "log out": lambda w: w.client.post("/api/auth/logout"),
     "who am I": lambda w: w.client.get("/api/auth/me"),
     "open an account": lambda w: w.client.post("/api/accounts", {}),

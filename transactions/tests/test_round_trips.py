@@ -16,6 +16,7 @@ from transactions.posting import Reversal, Transfer
 from transactions.signals import transactions_completed
 from transactions.tasks import tell_parties
 from transactions.tests.crowd import at_once, in_one_group, word
+from users.api_sessions import Device, begin
 from users.authentication import TokenAuthentication
 from users.models import User
 from users.tasks import WakeUp
@@ -76,9 +77,14 @@ def transfers(pair, number: int) -> list[Transfer]:
 POSTING = ["aggregate", "update", "insert", "insert", "insert", "commitTransaction"]
 
 
-def test_authentication_is_one_command(sent, new_user):
+def token_of(user, *, in_session: bool) -> str:
+    return begin(user=user, device=Device("", "")).access if in_session else issue_token(user)
+
+
+@pytest.mark.parametrize("in_session", [False, True])
+def test_authentication_is_one_command(sent, new_user, in_session):
     user = new_user()
-    token = issue_token(user)
+    token = token_of(user, in_session=in_session)
     sent.clear()
     authentication = TokenAuthentication()
     assert authentication.get_user(authentication.get_validated_token(token.encode())) == user
@@ -93,9 +99,13 @@ def test_a_lone_transfer_is_six_commands_in_one_transaction(sent, pair):
     assert sent.outside == []
 
 
-def test_a_transfer_over_http_is_those_six_and_its_token_is_looked_up_with_the_accounts(sent, pair, client_of):
+@pytest.mark.parametrize("in_session", [False, True])
+def test_a_transfer_over_http_is_those_six_and_its_token_is_looked_up_with_the_accounts(
+    sent, pair, client_of, in_session
+):
     payer, payee = pair
-    client = client_of(User.objects.get(pk=payer.user_id))
+    token, client = token_of(User.objects.get(pk=payer.user_id), in_session=in_session), client_of()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
     body = {"fromAccount": str(payer.pk), "toAccount": str(payee.pk), "amount": 1, "idempotencyKey": "k"}
     client.post("/api/transactions/", body | {"idempotencyKey": "the first request of a process does more"})
     sent.clear()

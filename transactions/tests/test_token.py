@@ -14,7 +14,8 @@ from ledger_project.tests.dumps import dump
 from transactions import ledger
 from transactions.posting import Transfer
 from transactions.tests.crowd import in_one_group, word
-from users.models import BlacklistedToken, User
+from users import api_sessions
+from users.models import ApiSession, BlacklistedToken, User
 from users.tokens import Token, TokenRefused, issue_token
 
 PATH = "/api/transactions/"
@@ -36,6 +37,19 @@ class Scene:
     def post(self, **changes):
         return self.client.post(PATH, self.body(**changes), format="json")
 
+    def begin_session(self) -> None:
+        """From now on with a token of a session."""
+        self.session = api_sessions.begin(user=self.asha, device=api_sessions.Device("", ""))
+        self.client.credentials(HTTP_AUTHORIZATION=f"Bearer {self.session.access}")
+
+    def end_session(self) -> None:
+        api_sessions.end(user=self.asha, session=str(ApiSession.objects.get(user=self.asha).pk))
+
+    def use_refresh_token_twice(self) -> None:
+        for _ in range(2):
+            answer = self.client.post("/api/auth/refresh", {"refreshToken": self.session.refresh}, format="json")
+        assert answer.status_code == 401
+
     def log_out(self) -> None:
         assert self.client.post("/api/auth/logout").status_code == 200
 
@@ -55,6 +69,7 @@ def scene(new_user, new_account) -> Scene:
 
 
 ENDS = {"log_out": "token_revoked", "disable": "token_invalid", "delete": "token_invalid"}
+SESSION_ENDS = ["log_out", "end_session", "use_refresh_token_twice"]
 WRONG = {
     "nothing": {},
     "an amount that is none": {"amount": "x"},
@@ -83,6 +98,26 @@ def test_a_token_that_has_ended_does_not_get_the_answer_to_its_earlier_transfer(
     assert scene.post().status_code == 201
     getattr(scene, end)()
     assert scene.post().status_code == 401
+
+
+@pytest.mark.parametrize("end", SESSION_ENDS)
+def test_a_token_of_a_session_that_has_ended_moves_nothing(scene, end):
+    scene.begin_session()
+    assert scene.post().status_code == 201
+    getattr(scene, end)()
+    before = dump()
+    for key in ("k", "l"):
+        response = scene.post(idempotencyKey=key)
+        assert (response.status_code, response.json()["code"]) == (401, "token_revoked")
+    assert dump() == before
+
+
+def test_in_one_group_tokens_of_sessions_stand_beside_those_without(scene):
+    scene.begin_session()
+    lasting, ended = ApiSession.objects.get().pk, ObjectId()
+    tokens = [Token(scene.asha.pk, uuid4().hex, session=session) for session in (lasting, ended, None)]
+    results = in_one_group([partial(ledger.post, scene.transfer(), token=token) for token in tokens])
+    assert [word(result) for result in results] == ["posted", "token_invalid", "posted"]
 
 
 @pytest.mark.parametrize("raw", [b"{", b"[]", b"\xff", b'{"amount": NaN}'])
