@@ -58,12 +58,21 @@ def _clean() -> Iterator[None]:
 
 
 def _clear() -> None:
+    """Empty what is not empty: to ask which collections are not, all at once, costs less than to delete in each."""
+    from pymongo import WriteConcern
+
     from ledger_project.mongo import database
 
     keep = {"django_migrations", "django_content_type", "auth_permission"}
-    for name in database().list_collection_names(filter={"type": "collection"}):
-        if name not in keep and not name.startswith("system."):
-            database()[name].delete_many({})
+    names = database().list_collection_names(filter={"type": "collection"})
+    written = [name for name in names if name not in keep and not name.startswith("system.")]
+    looks = [
+        {"$unionWith": {"coll": name, "pipeline": [{"$limit": 1}, {"$replaceWith": {"name": name}}]}}
+        for name in written
+    ]
+    for row in database().aggregate([{"$documents": []}, *looks]):
+        database()[row["name"]].with_options(write_concern=WriteConcern(1)).delete_many({})
+    database()["cleared"].delete_many({})  # returns once a majority has what went before, too
 
 
 @pytest.fixture
