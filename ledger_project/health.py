@@ -1,20 +1,22 @@
 """/healthz says that the process lives, /readyz what it can reach."""
 
-import time
 from collections.abc import Callable
 
+import pymongo
 from django.core.cache import cache
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpResponse
+from pymongo.errors import PyMongoError
 from rest_framework.request import Request
 
 from ledger_project import jsonio
 from ledger_project.mongo import is_writable_primary
 from ledger_project.public import PublicPage
-from users.tasks import WORKERS_SEEN
+from ledger_project.tasks import seconds_since_round_trip
 
-WORKER_SILENCE_SECONDS = 60
+ANSWER_SECONDS = 4  # probes do not wait longer for a MongoDB that is away
+WORKER_SILENCE_SECONDS = 60  # a few canaries, and a turn or two of e-mail before them
 
 
 class Liveness(PublicPage):
@@ -30,21 +32,25 @@ class Readiness(PublicPage):
 
     def get(self, request: Request) -> HttpResponse:
         """The state of each part, and what follows from it."""
-        return _json(*readiness())
+        with pymongo.timeout(ANSWER_SECONDS):
+            return _json(*readiness())
 
 
 def readiness() -> tuple[dict, int]:
     """Each part's state; 503 when money cannot move: MongoDB has no writable primary, or migrations are missing.
 
     Redis and workers may be lost without harm to the money (e-mail waits in the outbox): then "degraded", still 200.
+    `lastRoundTripSeconds` is how long ago beat sent the newest canary that a worker ran.
     """
     needed = {"mongodb": _state(_mongodb), "migrations": _state(_migrations)}
-    helpful = {"redis": _state(_redis), "workers": _state(_workers)}
+    silence = _silence()
+    helpful = {"redis": _state(_redis), "workers": _workers(silence)}
     if any(state != "ok" for state in needed.values()):
         status = "unavailable"
     else:
         status = "ok" if all(state == "ok" for state in helpful.values()) else "degraded"
-    return {"status": status, "checks": needed | helpful}, 503 if status == "unavailable" else 200
+    body = {"status": status, "checks": needed | helpful, "lastRoundTripSeconds": silence}
+    return body, 503 if status == "unavailable" else 200
 
 
 def _state(check: Callable[[], str]) -> str:
@@ -72,11 +78,16 @@ def _redis() -> str:
     return "ok"
 
 
-def _workers() -> str:
-    seen = cache.get(WORKERS_SEEN)
-    if seen is None:
+def _silence() -> float | None:
+    try:
+        return seconds_since_round_trip()
+    except PyMongoError:  # which the check of MongoDB reports
+        return None
+
+
+def _workers(silence: float | None) -> str:
+    if silence is None:
         return "down: none seen"
-    silence = time.time() - seen
     return "ok" if silence < WORKER_SILENCE_SECONDS else f"down: silent for {silence:.0f} s"
 
 

@@ -307,10 +307,14 @@ def _readiness(*statuses: str) -> Schema:
     checks = {name: {"type": "string"} for name in ("mongodb", "migrations", "redis", "workers")}
     return {
         "type": "object",
-        "required": ["status", "checks"],
+        "required": ["status", "checks", "lastRoundTripSeconds"],
         "properties": {
             "status": {"type": "string", "enum": list(statuses)},
             "checks": {"type": "object", "required": list(checks), "properties": checks},
+            "lastRoundTripSeconds": {
+                "type": ["number", "null"],
+                "description": "How long ago beat sent the newest message that came through the broker to a worker.",
+            },
         },
     }
 
@@ -338,8 +342,12 @@ SERVICE_PATHS = {
             "Money can move.",
             _json(
                 _readiness("ok", "degraded"),
-                ready={"status": "ok", "checks": ALL_OK},
-                degraded={"status": "degraded", "checks": ALL_OK | {"workers": "down: none seen"}},
+                ready={"status": "ok", "checks": ALL_OK, "lastRoundTripSeconds": 4.2},
+                degraded={
+                    "status": "degraded",
+                    "checks": ALL_OK | {"workers": "down: none seen"},
+                    "lastRoundTripSeconds": None,
+                },
             ),
         ),
         _503=(
@@ -349,6 +357,7 @@ SERVICE_PATHS = {
                 unavailable={
                     "status": "unavailable",
                     "checks": ALL_OK | {"mongodb": "down: ServerSelectionTimeoutError"},
+                    "lastRoundTripSeconds": None,
                 },
             ),
         ),

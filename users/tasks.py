@@ -13,12 +13,10 @@ from typing import Any
 from celery import Task, shared_task
 from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
-from django.core.cache import cache
 from django.core.mail import get_connection
 from django.core.mail.backends.base import BaseEmailBackend
 from django.utils import timezone
 from pymongo import ReturnDocument
-from redis import RedisError
 
 from ledger_project.mongo import Document, collection, from_document
 from users import notifications
@@ -34,7 +32,6 @@ TURN_SECONDS = 10
 FIRST_RETRY_SECONDS = 15
 RETRY_FACTOR = 4
 LAST_RETRY_SECONDS = 3600
-WORKERS_SEEN = "workers_seen"
 
 
 @shared_task(ignore_result=True)
@@ -43,7 +40,6 @@ def send_notifications() -> int:
 
     Due are those that no wake-up reached, those to be tried again, and what a dead worker left behind.
     """
-    _leave_word()
     mail = get_connection()
     try:
         sent, more = _take_turn(mail)
@@ -139,14 +135,6 @@ def _note(notification: Notification, outcome: Document) -> None:
 def _hang_up(mail: BaseEmailBackend) -> None:
     with suppress(OSError):  # SMTP's errors are OSErrors; the connection is gone either way
         mail.close()
-
-
-def _leave_word() -> None:
-    """Tell /readyz that broker and worker are alive, and whoever wakes them: beat, at the least."""
-    try:
-        cache.set(WORKERS_SEEN, timezone.now().timestamp(), timeout=None)
-    except RedisError as error:  # the e-mail does not depend on the cache
-        logger.warning("no word for /readyz: %s", type(error).__name__)
 
 
 class WakeUp:

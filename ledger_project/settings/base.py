@@ -236,6 +236,9 @@ def redis_cache(url: str) -> dict:
     }
 
 
+# How often beat sends the message whose last round trip /readyz reports.
+CANARY_SECONDS = env.float("CANARY_SECONDS", default=10.0)
+
 # --- E-mail ------------------------------------------------------------------------------------------------------
 
 NOTIFICATION_SWEEP_SECONDS = env.float("NOTIFICATION_SWEEP_SECONDS", default=15.0)

@@ -1,17 +1,16 @@
 """/healthz says that the process lives, /readyz what it can reach: 503 only when money cannot move."""
 
 import socket
+import time
 
 import pymongo
 import pytest
-from django.core.cache import cache
-from django.utils import timezone
 
 from ledger_project.embedded import Mongo
 from ledger_project.health import WORKER_SILENCE_SECONDS
 from ledger_project.mongo import database
 from ledger_project.settings.base import redis_cache
-from users.tasks import WORKERS_SEEN
+from ledger_project.tasks import STATE, canary
 
 ALL_WELL = {"mongodb": "ok", "migrations": "ok", "redis": "ok", "workers": "ok"}
 
@@ -22,10 +21,13 @@ def client(client_of):
 
 
 @pytest.fixture(autouse=True)
-def workers_are_seen():
-    cache.set(WORKERS_SEEN, timezone.now().timestamp(), timeout=None)
-    yield
-    cache.clear()
+def _workers_are_seen():
+    canary(time.time())
+
+
+def last_round_trip(seconds_ago: float) -> None:
+    database()[STATE].delete_many({})
+    canary(time.time() - seconds_ago)
 
 
 @pytest.fixture
@@ -49,39 +51,46 @@ def test_the_process_lives(client, path):
 @pytest.mark.parametrize("path", ["/readyz", "/readyz/"])
 def test_all_is_well(client, path):
     response = client.get(path)
-    assert (response.status_code, response.json()) == (200, {"status": "ok", "checks": ALL_WELL})
+    body = response.json()
+    assert 0 <= body.pop("lastRoundTripSeconds") < WORKER_SILENCE_SECONDS
+    assert (response.status_code, body) == (200, {"status": "ok", "checks": ALL_WELL})
 
 
 def test_without_redis_the_ledger_is_degraded_and_still_moves_money(client, no_redis, new_user, new_account, client_of):
     response = client.get("/readyz")
     assert response.status_code == 200
     assert response.json()["status"] == "degraded"
-    assert response.json()["checks"] == ALL_WELL | {
-        "redis": "down: ConnectionError",
-        "workers": "down: ConnectionError",
-    }
+    assert response.json()["checks"] == ALL_WELL | {"redis": "down: ConnectionError"}
     payer, payee = new_account(new_user(), funds=1), new_account(new_user())
     body = {"fromAccount": str(payer.pk), "toAccount": str(payee.pk), "amount": 1, "idempotencyKey": "k"}
     assert client_of(payer.user).post("/api/transactions", body).status_code == 201
 
 
 def test_workers_that_were_never_seen_degrade_it(client):
-    cache.delete(WORKERS_SEEN)
+    database()[STATE].delete_many({})
     response = client.get("/readyz")
     assert (response.status_code, response.json()["status"]) == (200, "degraded")
     assert response.json()["checks"] == ALL_WELL | {"workers": "down: none seen"}
+    assert response.json()["lastRoundTripSeconds"] is None
 
 
 def test_workers_that_have_been_silent_for_long_degrade_it(client):
-    cache.set(WORKERS_SEEN, timezone.now().timestamp() - WORKER_SILENCE_SECONDS - 5, timeout=None)
+    last_round_trip(seconds_ago=3600)
     response = client.get("/readyz")
     assert (response.status_code, response.json()["status"]) == (200, "degraded")
-    assert response.json()["checks"]["workers"].startswith("down: silent for 6")
+    assert response.json()["checks"]["workers"].startswith("down: silent for 36")
+    assert 3600 <= response.json()["lastRoundTripSeconds"] < 3700
 
 
 def test_workers_that_were_heard_of_lately_are_well(client):
-    cache.set(WORKERS_SEEN, timezone.now().timestamp() - WORKER_SILENCE_SECONDS + 5, timeout=None)
+    last_round_trip(seconds_ago=WORKER_SILENCE_SECONDS / 2)
     assert client.get("/readyz").json()["status"] == "ok"
+
+
+def test_a_canary_that_comes_late_or_twice_makes_the_last_round_trip_no_older(client):
+    for seconds_ago in (1800, 0, 1800):
+        canary(time.time() - seconds_ago)
+    assert client.get("/readyz").json()["lastRoundTripSeconds"] < WORKER_SILENCE_SECONDS
 
 
 def test_a_missing_migration_makes_it_unavailable(client):
@@ -92,10 +101,8 @@ def test_a_missing_migration_makes_it_unavailable(client):
     finally:
         applied.insert_one(row)
     assert response.status_code == 503
-    assert response.json() == {
-        "status": "unavailable",
-        "checks": ALL_WELL | {"migrations": "down: not applied"},
-    }
+    assert response.json()["status"] == "unavailable"
+    assert response.json()["checks"] == ALL_WELL | {"migrations": "down: not applied"}
 
 
 def test_a_mongodb_that_fails_makes_it_unavailable_and_names_no_secrets(client, monkeypatch):

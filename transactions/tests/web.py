@@ -16,7 +16,7 @@ from honcho.environ import parse_procfile
 
 from accounts.models import Account
 from ledger_project.embedded import free_port
-from users.tests.processes import PROJECT, environment, kill
+from users.tests.processes import PROJECT, children, environment, kill
 from users.tests.waiting import wait_until
 from users.tokens import issue_token
 
@@ -41,8 +41,7 @@ class Web:
 
     def workers(self) -> list[int]:
         """The process ids of the workers, all the children that their parent has."""
-        parent = self.process.pid
-        return [int(child) for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+        return children(self.process)
 
 
 @contextmanager

@@ -16,8 +16,7 @@ from ledger_project.embedded import free_port
 class MailServer:
     """`with MailServer() as server:` - then `server.port`, and in `server.messages` what was accepted.
 
-    `refused` holds addresses that do not exist here. While `hanging` is set, a message gets no answer; one that was
-    kept waiting is turned down when that ends, so that what counts as accepted is what a living client was told.
+    `refused` holds addresses that do not exist here. Between `hang` and `go_on` a message gets no answer.
     """
 
     def __init__(self, port: int | None = None, **options: Any) -> None:
@@ -27,6 +26,7 @@ class MailServer:
         self.waiting = threading.Event()
         self._go_on = threading.Event()
         self._go_on.set()
+        self._accepts = False
         self._options = options
 
     def __enter__(self) -> Self:
@@ -38,13 +38,17 @@ class MailServer:
         self.go_on()
         self._controller.stop()
 
-    def hang(self) -> None:
-        """From now on, let clients wait for the answer to their message; `waiting` is set when one does."""
+    def hang(self, *, accept: bool = False) -> None:
+        """From now on, let clients wait for the answer to their message; `waiting` is set when one does.
+
+        The answer will be a refusal; if `accept` is true, an acceptance of what was delivered before the wait.
+        """
+        self._accepts = accept
         self.waiting.clear()
         self._go_on.clear()
 
     def go_on(self) -> None:
-        """Turn down who waits, and serve again."""
+        """Answer who waits, and serve again."""
         self._go_on.set()
 
     def subjects(self, recipient: str | None = None) -> list[str]:
@@ -60,9 +64,11 @@ class MailServer:
         return "250 OK"
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802  (aiosmtpd's name)
-        if not self._go_on.is_set():
+        hangs = not self._go_on.is_set()
+        accepted = self._accepts or not hangs
+        if accepted:
+            self.messages.append(email.message_from_bytes(envelope.content, policy=policy.default))
+        if hangs:
             self.waiting.set()
             await asyncio.to_thread(self._go_on.wait)
-            return "451 try again"
-        self.messages.append(email.message_from_bytes(envelope.content, policy=policy.default))
-        return "250 OK"
+        return "250 OK" if accepted else "451 try again"

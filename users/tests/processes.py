@@ -15,6 +15,7 @@ WORKER = (
     *("celery", "-A", "ledger_project.celery", "worker"),
     *("--concurrency", "1", "--without-mingle", "--without-gossip"),
 )
+BEAT = ("celery", "-A", "ledger_project.celery", "beat")
 WEB = ("granian", "--interface", "wsgi", "ledger_project.wsgi:application", "--workers", "1", "--port")
 
 
@@ -39,6 +40,11 @@ def running(*command: str, log: Path, env: dict[str, str]) -> Iterator[subproces
         yield process
     finally:
         kill(process)
+
+
+def children(process: subprocess.Popen[bytes]) -> list[int]:
+    """The process ids of its children."""
+    return [int(child) for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
