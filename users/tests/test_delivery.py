@@ -26,6 +26,7 @@ from users.tests.processes import BEAT, WEB, WORKER, children, environment, kill
 from users.tests.waiting import wait_until
 from users.tokens import issue_token
 
+
 class House:
     """Everything that stands between a request and a mailbox; each part can be taken away."""
 
