@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -73,6 +74,17 @@ def _clear() -> None:
     for row in database().aggregate([{"$documents": []}, *looks]):
         database()[row["name"]].with_options(write_concern=WriteConcern(1)).delete_many({})
     database()["cleared"].delete_many({})  # returns once a majority has what went before, too
+    for key in _redis().scan_iter("throttle:*", count=1000):
+        _redis().delete(key)
+
+
+@cache
+def _redis() -> Any:
+    """This worker's database of Redis, wherever a test has the service look for it."""
+    from django.conf import settings
+    from redis import Redis
+
+    return Redis.from_url(settings.REDIS_URL)
 
 
 @pytest.fixture

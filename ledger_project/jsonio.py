@@ -47,7 +47,7 @@ def timestamp(moment: datetime) -> str:
 
 
 class PayloadTooLarge(APIException):
-    """The body is larger than MAX_REQUEST_BYTES."""
+    """The body is larger than MAX_REQUEST_BYTES, or that of a batch than MAX_BATCH_BYTES."""
 
     status_code = 413
     default_code = "payload_too_large"
@@ -59,15 +59,16 @@ class JSONParser(parsers.BaseParser):
 
     media_type = "application/json"
 
+    def limit(self) -> int:
+        """How many bytes a body may have."""
+        return settings.MAX_REQUEST_BYTES
+
     def parse(
         self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
-        """Return the decoded body.
-
-        Raises ParseError for what is not JSON, PayloadTooLarge past MAX_REQUEST_BYTES.
-        """
-        raw = stream.read(settings.MAX_REQUEST_BYTES + 1)
-        if len(raw) > settings.MAX_REQUEST_BYTES:
+        """Return the decoded body. Raises ParseError for what is not JSON, PayloadTooLarge past `limit`."""
+        raw = stream.read(self.limit() + 1)
+        if len(raw) > self.limit():
             raise PayloadTooLarge
         try:
             return json.loads(
@@ -78,6 +79,14 @@ class JSONParser(parsers.BaseParser):
             )
         except (ValueError, ArithmeticError, RecursionError):  # an exponent past what Decimal holds is Arithmetic
             raise ParseError("The request body is not valid JSON.") from None
+
+
+class BatchParser(JSONParser):
+    """The same for bodies of many transfers."""
+
+    def limit(self) -> int:
+        """MAX_BATCH_BYTES."""
+        return settings.MAX_BATCH_BYTES
 
 
 def _refuse_constant(name: str) -> None:

@@ -122,8 +122,12 @@ def _field_errors(raised: exceptions.ValidationError) -> list[dict]:
 def problem_response(request: HttpRequest, error: LedgerError) -> HttpResponse:
     """The same answer for requests that never reach a DRF view; a page for staff, who read it in a browser."""
     if request.path_info.startswith("/admin/"):
-        return render_page(request, "problem.html", problem(error), status=error.status)
-    return HttpResponse(jsonio.dumps(problem(error)), status=error.status, content_type=PROBLEM_JSON)
+        response = render_page(request, "problem.html", problem(error), status=error.status)
+    else:
+        response = HttpResponse(jsonio.dumps(problem(error)), status=error.status, content_type=PROBLEM_JSON)
+    if error.retry_after_seconds is not None:
+        response["Retry-After"] = str(error.retry_after_seconds)
+    return response
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -142,10 +146,10 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """handler500: a database that is away says so, anything else is ours."""
+    """handler500: a refusal of ours and a database that is away say so, anything else is a defect."""
     raised = sys.exc_info()[1]
-    error = Unavailable() if isinstance(raised, (PyMongoError, DatabaseError)) else InternalError()
-    response = problem_response(request, error)
-    if error.retry_after_seconds is not None:
-        response["Retry-After"] = str(error.retry_after_seconds)
-    return response
+    if isinstance(raised, LedgerError):
+        return problem_response(request, raised)
+    return problem_response(
+        request, Unavailable() if isinstance(raised, (PyMongoError, DatabaseError)) else InternalError()
+    )

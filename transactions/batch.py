@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from ledger_project.errors import LedgerError
 from ledger_project.problems import exception_handler, problem_of
 from ledger_project.serializers import AnswerSerializer, RequestSerializer
+from ledger_project.throttles import charge_user
 from transactions import ledger
 from transactions.ledger import Outcome
 from transactions.posting import Transfer
@@ -86,6 +87,7 @@ def post_batch(data: Any, *, initiator: ObjectId, batch: type[TransferBatch], me
     the batch itself is malformed.
     """
     read = batch.read(data)
+    charge_user(initiator, items=len(read["transfers"]))
     items = [_command(batch.item, item, initiator) for item in read["transfers"]]
     results = _post_all(items) if read["atomic"] else _post_each(items)
     if read["atomic"]:

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 
 from accounts.views import own_account
 from ledger_project.errors import LedgerError, Unavailable
+from ledger_project.jsonio import BatchParser
 from ledger_project.paging import page
 from transactions import history, ledger
 from transactions.batch import FundsBatch, TransferBatch, post_batch
@@ -77,7 +78,7 @@ class TransactionViewSet(viewsets.ViewSet):
             TOKENS.authenticate(request)  # that the token does not count any more is said before all else
             raise
 
-    @action(detail=False, methods=["post"])
+    @action(detail=False, methods=["post"], parser_classes=[BatchParser])
     def batch(self, request: AuthenticatedRequest) -> Response:
         """Up to 1,000 transfers: each by itself, or all or none."""
         return post_batch(request.data, initiator=request.user.pk, batch=TransferBatch, message=COMPLETED)
@@ -90,7 +91,7 @@ class TransactionViewSet(viewsets.ViewSet):
         transfer = InitialFundsRequest.command(request.data, initiator=request.user.pk, header_key=_header_key(request))
         return _answer(ledger.post(transfer), ISSUED)
 
-    @action(detail=False, methods=["post"], url_path="system/initial-funds/batch")
+    @action(detail=False, methods=["post"], url_path="system/initial-funds/batch", parser_classes=[BatchParser])
     def initial_funds_batch(self, request: AuthenticatedRequest) -> Response:
         """Initial funds for up to 1,000 accounts; for system users."""
         if not request.user.is_system:

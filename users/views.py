@@ -7,13 +7,15 @@ from rest_framework.permissions import AllowAny, BasePermission, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from ledger_project.throttles import guess_of_password
 from users import api_sessions, second_factor
 from users.api_sessions import Device, Tokens
 from users.authentication import AuthenticatedRequest, LogoutAuthentication, TokenAuthentication
+from users.managers import UserManager
 from users.models import User
 from users.openapi import describe_auth, describe_destroy_all, describe_sessions
 from users.passwords import ask_for_reset, change_password, reset_password
-from users.registration import authenticate, register_user
+from users.registration import WrongCredentials, authenticate, register_user
 from users.serializers import (
     EmailRequest,
     LinkRequest,
@@ -63,7 +65,9 @@ class AuthViewSet(viewsets.ViewSet):
     def login(self, request: Request) -> Response:
         """Log in."""
         asked = LoginRequest.read(request.data)
-        user = authenticate(email=asked["email"], password=asked["password"])
+        email = UserManager.normalize_email(asked["email"])
+        with guess_of_password(email=email, request=request._request, wrong=WrongCredentials):
+            user = authenticate(email=email, password=asked["password"])
         shown = second_factor.pass_with(user, asked.get("otp"))
         return Response(_logged_in(request, user, refresh=asked["refresh"], second_factor=shown))
 

@@ -38,6 +38,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_mongodb_backend",
     "auditlog",
+    "corsheaders",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -54,8 +55,11 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "ledger_project.request_log.RequestLogMiddleware",
+    "ledger_project.headers.HeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "ledger_project.throttles.ThrottleMiddleware",
     "ledger_project.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "ledger_project.middleware.CsrfViewMiddleware",
@@ -133,7 +137,7 @@ AUTH_USER_MODEL = "users.User"
 SESSION_ENGINE = "users.sessions"  # staff only; the API never opens a session
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.BCryptSHA256PasswordHasher"]
+PASSWORD_HASHERS = ["ledger_project.hashing.BoundedBCrypt"]
 # The first refuses whoever guessed too often at the door of the admin, and lets nobody in; the API's is its own.
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesBackend", "django.contrib.auth.backends.ModelBackend"]
 AXES_HANDLER = "office.lockout.LockoutHandler"
@@ -197,8 +201,42 @@ REST_FRAMEWORK = {
     "TEST_REQUEST_RENDERER_CLASSES": ["ledger_project.jsonio.JSONRenderer"],
     "URL_FORMAT_OVERRIDE": None,
 }
-MAX_REQUEST_BYTES = env.int("MAX_REQUEST_BYTES", default=1024 * 1024)
+# What one transfer, one log-in, one form may weigh; batches may weigh more.
+MAX_REQUEST_BYTES = env.int("MAX_REQUEST_BYTES", default=64 * 1024)
+MAX_BATCH_BYTES = env.int("MAX_BATCH_BYTES", default=1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_REQUEST_BYTES
+
+# Other sites whose scripts may call the API, as in https://shop.example.com. Tokens travel in a header, so no cookie of
+# ours is ever sent along.
+CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
+CORS_URLS_REGEX = r"^/api/"
+CORS_ALLOW_METHODS = ["GET", "POST"]
+CORS_ALLOW_HEADERS = ["authorization", "content-type", "idempotency-key", "x-request-id"]
+CORS_EXPOSE_HEADERS = ["Idempotent-Replay", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id"]
+CORS_PREFLIGHT_MAX_AGE = 3600
+
+# --- Throttles ---------------------------------------------------------------------------------------------------
+
+
+def throttles(**limits: str) -> dict[str, str]:
+    """The THROTTLES table: "permits/seconds" for each policy, from THROTTLE_<NAME> in the environment, else `limits`."""
+    return {name: env.str(f"THROTTLE_{name.upper()}", default=limit) for name, limit in limits.items()}
+
+
+# A user's requests, each transfer of a batch counted; an address's, with a token and without one; passwords to be hashed
+# for an address; wrong passwords for an e-mail, and from an address.
+LIMITS = {
+    "user": "6000/60",
+    "address": "120000/60",
+    "anonymous": "1200/60",
+    "login": "10/60",
+    "register": "10/60",
+    "account_failures": f"{AXES_FAILURE_LIMIT}/{round(AXES_COOLOFF_TIME.total_seconds())}",
+    "address_failures": f"{10 * AXES_FAILURE_LIMIT}/{round(AXES_COOLOFF_TIME.total_seconds())}",
+}
+THROTTLES = throttles(**LIMITS)
+# How long a request may wait for the permits in Redis. Past it, it goes on without, and Redis is left alone for a while.
+THROTTLE_REDIS_TIMEOUT_SECONDS = env.float("THROTTLE_REDIS_TIMEOUT_SECONDS", default=0.05)
 
 # Whether the page may create people with money in one click: local.py says yes, nothing else does.
 DEMO = False

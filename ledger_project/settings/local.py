@@ -7,7 +7,7 @@ from contextlib import suppress
 from ledger_project.embedded import running
 
 from .base import *
-from .base import DATA_DIR, env, logging_config, mongodb, redis_cache, simple_jwt
+from .base import DATA_DIR, LIMITS, env, logging_config, mongodb, redis_cache, simple_jwt, throttles
 from .email import email_settings
 
 ENVIRONMENT = "local"
@@ -38,6 +38,8 @@ DATABASES = {
 }
 REDIS_URL = env.str("REDIS_URL", default=_servers.get("REDIS_URL", "redis://127.0.0.1:6379/0"))
 CACHES = redis_cache(REDIS_URL)
+# Everybody here has one address.
+THROTTLES = throttles(**LIMITS | {"anonymous": "12000/60", "login": "600/60", "register": "600/60"})
 
 vars().update(email_settings(default="file"))
 LOGGING = logging_config(env.str("LOG_FORMAT", default="text"))

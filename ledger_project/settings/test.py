@@ -1,7 +1,7 @@
 """Settings for the tests: real servers (conftest.py starts them), a cheap hash, e-mail kept in memory."""
 
 from .base import *
-from .base import env, logging_config, mongodb, redis_cache, simple_jwt
+from .base import LIMITS, env, logging_config, mongodb, redis_cache, simple_jwt, throttles
 from .email import email_settings
 
 ENVIRONMENT = "test"
@@ -19,6 +19,9 @@ DATABASES["default"]["OPTIONS"]["heartbeatFrequencyMS"] = 500
 _redis_number = int(WORKER.removeprefix("gw")) + 1 if WORKER.startswith("gw") else 0
 REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0").rsplit("/", 1)[0] + f"/{_redis_number}"
 CACHES = redis_cache(REDIS_URL)
+# Thousands of tests have one address; those of the limits set their own. Their machine may be busy for a while.
+THROTTLES = throttles(**LIMITS | {name: "1000000/60" for name in ("address", "anonymous", "login", "register")})
+THROTTLE_REDIS_TIMEOUT_SECONDS = env.float("THROTTLE_REDIS_TIMEOUT_SECONDS", default=1.0)
 
 METERS_FLUSH_SECONDS = None  # tests flush when they look
 COMMIT_TURN_FILE = None  # the workers' databases have nothing to do with each other

@@ -40,8 +40,8 @@ NO_JSON = [
     b'{"amount": -Infinity}',
     b'{"amount": ' + b"1" * 4400 + b"}",
     b'{"amount": 1e99999999999999999999}',
-    b"[" * 100_000,
-    b'{"a":' * 100_000,
+    b"[" * 60_000,
+    b'{"a":' * 12_000,
 ]
 
 LEAKS = re.compile(rb"Traceback|Error\b.*line|File \"|pymongo|django|rest_framework|Exception|<html", re.IGNORECASE)

@@ -1,7 +1,7 @@
-from django.contrib.auth.hashers import BCryptSHA256PasswordHasher
+from ledger_project.hashing import BoundedBCrypt
 
 
-class CheapBCrypt(BCryptSHA256PasswordHasher):
+class CheapBCrypt(BoundedBCrypt):
     """The real hasher at the lowest cost, so that a test spends its time on what it tests."""
 
     algorithm = "bcrypt_sha256_cheap"
