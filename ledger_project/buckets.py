@@ -2,7 +2,7 @@
 
 A bucket is one number: the time at which it will be full again. Taking permits moves that time on, if it does not get
 further than the bucket is deep. A script does this in Redis, for all buckets of a request in one step, by Redis's own
-clock: two requests at once cannot both take the last permit, and there is nothing to tidy up, for a full bucket is no key.
+clock: two requests at once cannot both take the last permit. A bucket that is full again is no key: nothing piles up.
 """
 
 import math
@@ -54,7 +54,7 @@ class Charge(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """How a bucket stands: permits left, seconds until it is full, and until what was refused may be asked for again."""
+    """How a bucket stands: permits left, seconds until it is full, and until what was refused can be had."""
 
     policy: Policy
     left: int
@@ -106,9 +106,9 @@ class RedisBuckets:
         self._leases = Leases()
 
     def take(self, charges: Sequence[Charge]) -> list[Standing]:
-        """Take what `charges` ask for, all or (but for what is leased here already) nothing; how the buckets then stand.
+        """Take what `charges` ask for, and say how the buckets then stand. Raises RedisAway.
 
-        A standing with a `wait` says that nothing was taken. Raises RedisAway.
+        A standing with a `wait` says that nothing was taken, but for what this process had leased before.
         """
         found = {charge: standing for charge in charges if (standing := self._leases.take(charge))}
         asked = [charge for charge in charges if charge not in found]
@@ -124,8 +124,9 @@ class RedisBuckets:
         standings = []
         for charge, (granted, left, full_in, wait) in zip(charges, zip(*[iter(numbers)] * 4, strict=True), strict=True):
             standing = Standing(charge.policy, left, full_in / MICROSECONDS, wait / MICROSECONDS)
-            self._leases.put(charge, granted - charge.cost, standing)
-            standings.append(standing)
+            leased = max(granted - charge.cost, 0)
+            self._leases.put(charge, leased, standing)
+            standings.append(standing._replace(left=left + leased))
         return standings
 
 
@@ -147,7 +148,7 @@ class Leases:
 
     def put(self, charge: Charge, more: int, standing: Standing) -> None:
         """Keep `more` permits for the next second."""
-        if more <= 0:
+        if not more:
             return
         with self._lock:
             if len(self._held) >= MOST_LEASES:
@@ -158,7 +159,7 @@ class Leases:
 
 
 class MemoryBuckets:
-    """The same buckets for this process alone. When it cannot hold any more of them, it refuses: it is a closed door."""
+    """The same buckets for this process alone. When it can hold no more of them, it refuses: a closed door."""
 
     def __init__(self) -> None:
         self._lock = Lock()

@@ -1,8 +1,9 @@
-"""Passwords are hashed with bcrypt, a few at a time: hashing is slow by design, and transfers need the processor, too."""
+"""Passwords are hashed a few at a time: hashing is slow by design, and transfers need the processor, too."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import BoundedSemaphore, Semaphore
+from typing import Any
 
 from django.contrib.auth.hashers import BCryptSHA256PasswordHasher
 
@@ -25,7 +26,7 @@ class BoundedBCrypt(BCryptSHA256PasswordHasher):
     So a flood of log-ins holds eight of a process's threads, and the others go on with transfers.
     """
 
-    def encode(self, password: str, salt: bytes) -> str:  # type: ignore[override]  # its stubs say str
+    def encode(self, password: str, salt: Any) -> str:  # bytes; the stubs of its base say str
         """The hash; checking a password comes here, too."""
         with _a_place():
             return super().encode(password, salt)

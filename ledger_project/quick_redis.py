@@ -22,8 +22,8 @@ class RedisAway(Exception):
 class QuickRedis:
     """Runs scripts on the Redis at `url`, each within `timeout_seconds`.
 
-    After a failure nobody asks for five seconds; then one request tries, and the others go on without an answer until it
-    has one. So a Redis that hangs costs a process one time-out in five seconds, whatever its load.
+    After a failure nobody asks for five seconds; then one request tries, and the others go on without until it has an
+    answer. So a Redis that hangs costs a process one time-out in five seconds, whatever its load.
     """
 
     def __init__(self, url: str, *, timeout_seconds: float) -> None:

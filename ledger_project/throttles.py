@@ -114,8 +114,8 @@ def charge_user(user: ObjectId, *, items: int) -> None:
 def guess_of_password(*, email: str, request: HttpRequest, wrong: type[Exception]) -> Iterator[None]:
     """Around the look at a password: counts it as a failure unless it ends otherwise than by `wrong`.
 
-    It is counted before the look, so any number of guesses at once are no more than one after the other. Success forgets
-    the failures of the account. Raises LoginLocked.
+    It is counted before the look, so guesses at once are no more than guesses one after the other. Success forgets the
+    failures of the account. Raises LoginLocked.
     """
     account = Charge(policy("account_failures"), sha256(email.encode()).hexdigest()[:32])
     place = Charge(policy("address_failures"), _place(request))
@@ -158,7 +158,7 @@ def _shared() -> RedisBuckets:
 
 
 def _charges(request: HttpRequest) -> list[Charge]:
-    """What every request pays: its user and its address; its address alone, at a lower limit, without a token of ours."""
+    """What every request pays: its user and its address; without a token of ours its address, at a lower limit."""
     from users.authentication import token_of
 
     place = _place(request)

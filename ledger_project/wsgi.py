@@ -7,9 +7,12 @@ from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ledger_project.settings.local")
 
-application = get_wsgi_application()
+_django = get_wsgi_application()
 
-from ledger_project.mongo import refuse_standalone  # noqa: E402  (Django is ready only now)
+from ledger_project.bodies import few_at_once  # noqa: E402  (Django is ready only now)
+from ledger_project.mongo import refuse_standalone  # noqa: E402
+
+application = few_at_once(_django)
 
 refuse_standalone()
 

@@ -60,6 +60,7 @@ MIDDLEWARE = [
     "corsheaders.middleware.CorsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "ledger_project.throttles.ThrottleMiddleware",
+    "ledger_project.bodies.LengthMiddleware",
     "ledger_project.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "ledger_project.middleware.CsrfViewMiddleware",
@@ -219,12 +220,12 @@ CORS_PREFLIGHT_MAX_AGE = 3600
 
 
 def throttles(**limits: str) -> dict[str, str]:
-    """The THROTTLES table: "permits/seconds" for each policy, from THROTTLE_<NAME> in the environment, else `limits`."""
+    """The THROTTLES table: "permits/seconds" for each policy, from THROTTLE_<NAME> in the environment or `limits`."""
     return {name: env.str(f"THROTTLE_{name.upper()}", default=limit) for name, limit in limits.items()}
 
 
-# A user's requests, each transfer of a batch counted; an address's, with a token and without one; passwords to be hashed
-# for an address; wrong passwords for an e-mail, and from an address.
+# A user's requests, each transfer of a batch counted; an address's, with a token and without one; log-ins and
+# registrations from an address; wrong passwords for an e-mail, and from an address.
 LIMITS = {
     "user": "6000/60",
     "address": "120000/60",
@@ -235,7 +236,7 @@ LIMITS = {
     "address_failures": f"{10 * AXES_FAILURE_LIMIT}/{round(AXES_COOLOFF_TIME.total_seconds())}",
 }
 THROTTLES = throttles(**LIMITS)
-# How long a request may wait for the permits in Redis. Past it, it goes on without, and Redis is left alone for a while.
+# How long a request may wait for its permits. Past it, it goes on without, and Redis is left alone for a while.
 THROTTLE_REDIS_TIMEOUT_SECONDS = env.float("THROTTLE_REDIS_TIMEOUT_SECONDS", default=0.05)
 
 # Whether the page may create people with money in one click: local.py says yes, nothing else does.
