@@ -24,8 +24,8 @@ help: ## say what there is
 run: .venv/installed ## start everything and print the URL; Ctrl-C stops it
 	@exec .venv/bin/python -m ledger_project.run
 
-test: .venv/installed ## run the tests, in parallel, on servers of its own (TESTS=path to choose, MARK= for long forms, too)
-	.venv/bin/python -m pytest --numprocesses 4 --dist worksteal --quiet -m "$(MARK)" $(TESTS)
+test: .venv/installed ## run the tests without their long forms, on servers of its own (TESTS=path to choose, MARK= for all)
+	.venv/bin/python -m pytest --numprocesses 3 --dist worksteal --quiet -m "$(MARK)" $(TESTS)
 
 bench: .venv/bench ## measure every figure of the README (BENCH="--quick" or "--only NAME" for a part)
 	.venv/bin/python -m benchmarks $(BENCH)

@@ -17,9 +17,10 @@ import pytest
 from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 from django.core.wsgi import get_wsgi_application
 from django.db import connections
-from playwright.sync_api import Browser, Page, Playwright, Request, Response, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, Request, Response, expect, sync_playwright
 
 DESKTOP = {"width": 1440, "height": 900}
+PATIENCE_MILLISECONDS = 30_000  # for a page that changes; no test is about how soon
 PHONE = {"width": 390, "height": 844}
 
 
@@ -83,6 +84,7 @@ class _Driver:
 
 @pytest.fixture(scope="session")
 def _driver() -> Iterator[_Driver]:
+    expect.set_options(timeout=PATIENCE_MILLISECONDS)
     manager = sync_playwright()
     driver = _Driver(manager.start())
     yield driver
@@ -118,7 +120,7 @@ def page(chromium: Browser, site: str, _driver: _Driver) -> Iterator[Page]:
 
 def _page(chromium: Browser, site: str) -> Iterator[Page]:
     context = chromium.new_context(base_url=site, viewport=DESKTOP)  # type: ignore[arg-type]
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(PATIENCE_MILLISECONDS)
     page = context.new_page()
     complaints: list[str] = []
     page.expected = []  # type: ignore[attr-defined]

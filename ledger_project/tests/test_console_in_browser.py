@@ -126,6 +126,7 @@ def test_an_account_shows_its_balance_its_chart_and_the_entries_behind_them(
     expect(receipt).to_be_hidden()
 
 
+@pytest.mark.slow
 def test_a_long_statement_goes_on_as_one_scrolls(page: Page, asha: Any, account: Account, pay):
     pay(*[1] * 120)
     log_in(page, asha)
@@ -157,6 +158,7 @@ def test_the_statement_is_narrowed_down_by_direction_amount_and_period(page: Pag
     expect(page.locator("#statement-rows tr:not(.day)")).to_have_count(4)
 
 
+@pytest.mark.slow
 def test_a_filter_that_little_fits_looks_so_far_and_no_further_until_told(page: Page, asha: Any, account: Account, pay):
     pay(*[1] * 520)
     log_in(page, asha)
@@ -167,7 +169,9 @@ def test_a_filter_that_little_fits_looks_so_far_and_no_further_until_told(page: 
     assert rows(page) == ["+₹1,000.00"]
 
 
-@pytest.mark.parametrize(("file_format", "begins"), [("csv", b""), ("pdf", b"%PDF-")])
+@pytest.mark.parametrize(
+    ("file_format", "begins"), [("csv", b""), pytest.param("pdf", b"%PDF-", marks=pytest.mark.slow)]
+)
 def test_the_statement_is_downloaded_as_a_file(
     page: Page, asha: Any, account: Account, pay, tmp_path: Path, file_format: str, begins: bytes
 ):
@@ -207,6 +211,7 @@ def test_an_account_without_entries_says_so(page: Page, asha: Any, new_account: 
     expect(page.get_by_text("Nothing has moved on this account yet.")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_while_it_loads_it_says_so_and_after_a_failure_one_may_try_again(page: Page, asha: Any, account: Account):
     page.expected = ["503"]
     log_in(page, asha)
@@ -227,6 +232,7 @@ def test_while_it_loads_it_says_so_and_after_a_failure_one_may_try_again(page: P
     expect(page.get_by_role("link", name="Everyday")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_a_statement_that_breaks_off_is_taken_up_where_it_was(page: Page, asha: Any, account: Account, pay):
     page.expected = ["ERR_FAILED"]
     pay(*[1] * 60)
@@ -240,6 +246,7 @@ def test_a_statement_that_breaks_off_is_taken_up_where_it_was(page: Page, asha: 
     expect(page.locator("#statement-rows tr:not(.day)")).to_have_count(61)
 
 
+@pytest.mark.slow
 def test_offline_it_says_so_and_goes_on_when_the_network_is_back(page: Page, asha: Any, account: Account):
     page.expected = ["ERR_INTERNET_DISCONNECTED"]
     log_in(page, asha)
@@ -264,6 +271,7 @@ def test_an_account_that_is_not_yours_is_not_there(
     assert "777" not in page.locator("main").inner_text()
 
 
+@pytest.mark.slow
 def test_a_session_that_was_ended_elsewhere_leads_back_to_the_door(page: Page, asha: Any, account: Account):
     page.expected = ["401"]
     log_in(page, asha)
@@ -275,6 +283,7 @@ def test_a_session_that_was_ended_elsewhere_leads_back_to_the_door(page: Page, a
     assert page.evaluate("sessionStorage.getItem('ledger.session')") is None
 
 
+@pytest.mark.slow
 def test_logging_out_without_a_network_forgets_the_token_and_says_what_it_could_not_do(
     page: Page, asha: Any, account: Account
 ):

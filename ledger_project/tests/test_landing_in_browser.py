@@ -59,6 +59,7 @@ def test_a_newcomer_makes_the_first_transfer_with_the_mouse_alone(page: Page, se
     expect(page.locator(".person").nth(0)).to_contain_text("₹975.00")
 
 
+@pytest.mark.slow
 def test_the_console_opens_as_somebody_of_the_demo(page: Page, settings: Any):
     settings.DEMO = True
     page.goto("/")
@@ -68,6 +69,7 @@ def test_the_console_opens_as_somebody_of_the_demo(page: Page, settings: Any):
     expect(page.locator(".account")).to_contain_text("₹250.00")
 
 
+@pytest.mark.slow
 def test_there_is_no_demo_where_the_settings_do_not_say_so(bench: Page):
     expect(bench.locator("#demo-card")).to_have_count(0)
 
@@ -95,6 +97,7 @@ def names_of(document: dict, operation: dict) -> set[str]:
     return parameters | {name for body in bodies for name in body["properties"]}
 
 
+@pytest.mark.slow
 def test_the_token_and_the_ids_of_answers_are_offered_in_the_next_call(bench: Page):
     bench.expected = ["401"]
     choose(bench, "register")
@@ -136,6 +139,7 @@ def transfer(bench: Page, new_user: Callable[..., Any], new_account: Callable[..
 
 
 @pytest.mark.parametrize("language", ["curl", "Python", "JavaScript"])
+@pytest.mark.slow
 def test_the_same_call_can_be_copied_and_runs(bench: Page, transfer: tuple[Account, Account], language: str):
     send(bench, "201")
     bench.get_by_role("tab", name=language).click()
@@ -156,6 +160,7 @@ def run(page: Page, language: str, program: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
 
 
+@pytest.mark.slow
 def test_json_may_be_written_instead_and_is_sent_as_it_is(bench: Page, transfer: tuple[Account, Account]):
     bench.expected = ["400"]
     bench.get_by_role("button", name="Write JSON instead").click()
@@ -190,6 +195,7 @@ def test_numbers_that_javascript_would_round_are_shown_digit_for_digit(bench: Pa
     expect(bench.locator("#answer-body")).to_contain_text(digits)
 
 
+@pytest.mark.slow
 def test_without_an_answer_it_says_so(bench: Page):
     bench.expected = ["ERR_INTERNET_DISCONNECTED"]
     bench.context.set_offline(True)
@@ -205,11 +211,13 @@ def test_an_endpoint_is_tried_from_where_it_is_described(bench: Page):
     expect(bench.get_by_label("Endpoint", exact=True)).to_be_focused()
 
 
+@pytest.mark.slow
 def test_a_link_to_an_endpoint_opens_it(page: Page):
     page.goto("/#listEntries")
     expect(page.locator("#listEntries .inside")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_a_claim_leads_to_the_test_that_tries_to_break_it(page: Page):
     page.goto("/")
     page.get_by_role("link", name="Test: money is conserved").click()

@@ -78,7 +78,7 @@ def walk(page: Page, settings: Any, asha: Any, account: Account, payee: Account)
     return every_view()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_axe_finds_nothing_serious_in_any_view(page: Page, walk: Iterator[str], scheme: str):
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
     for view in walk:
@@ -92,6 +92,7 @@ def test_axe_finds_nothing_serious_in_any_view(page: Page, walk: Iterator[str], 
         assert serious == [], view
 
 
+@pytest.mark.slow
 def test_nothing_is_wider_than_a_phone(page: Page, walk: Iterator[str]):
     page.set_viewport_size(PHONE)
     for view in walk:
@@ -104,6 +105,7 @@ def test_nothing_is_wider_than_a_phone(page: Page, walk: Iterator[str]):
         assert sticking_out == [], view
 
 
+@pytest.mark.slow
 def test_no_token_is_in_local_storage_or_in_a_cookie(page: Page, walk: Iterator[str]):
     for view in walk:
         assert page.evaluate("[localStorage.length, document.cookie]") == [0, ""], view
@@ -140,6 +142,7 @@ def test_no_script_but_our_own_files_runs(page: Page, path: str):
     assert run is False
 
 
+@pytest.mark.slow
 def test_a_payment_is_made_with_the_keyboard_alone(page: Page, asha: Any, account: Account, payee: Account):
     page.goto("/console/")
     expect(page.get_by_role("heading", name="Your money, entry by entry")).to_be_focused()

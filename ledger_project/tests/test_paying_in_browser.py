@@ -58,7 +58,10 @@ def test_a_payment_is_reviewed_sent_and_confirmed(page: Page, confirm: Locator, 
     expect(page.locator(".balance.large")).to_have_text("₹87.50")
 
 
-@pytest.mark.parametrize("clicks", ["confirm => { confirm.click(); confirm.click(); confirm.click(); }", None])
+@pytest.mark.parametrize(
+    "clicks",
+    ["confirm => { confirm.click(); confirm.click(); confirm.click(); }", pytest.param(None, marks=pytest.mark.slow)],
+)
 def test_a_double_click_pays_once(page: Page, confirm: Locator, payer: Account, payee: Account, clicks: str | None):
     if clicks:
         confirm.evaluate(clicks)
@@ -68,6 +71,7 @@ def test_a_double_click_pays_once(page: Page, confirm: Locator, payer: Account, 
 
 
 @pytest.mark.parametrize("has_arrived", [True, False], ids=["after the server got it", "before the server got it"])
+@pytest.mark.slow
 def test_a_reload_in_the_middle_of_paying_pays_once(
     page: Page, confirm: Locator, payer: Account, payee: Account, has_arrived: bool
 ):
@@ -84,6 +88,7 @@ def test_a_reload_in_the_middle_of_paying_pays_once(
     paid_once(page, payer, payee)
 
 
+@pytest.mark.slow
 def test_a_reload_that_swallows_the_receipt_shows_it_again(
     page: Page, confirm: Locator, payer: Account, payee: Account
 ):
@@ -114,6 +119,7 @@ def test_a_lost_answer_is_asked_for_again_and_pays_once(page: Page, confirm: Loc
     assert len(set(keys)) == 1
 
 
+@pytest.mark.slow
 def test_an_outcome_that_the_ledger_does_not_know_is_asked_for_again_with_the_same_key(
     page: Page, confirm: Locator, payer: Account, payee: Account
 ):
@@ -136,6 +142,7 @@ def test_an_outcome_that_the_ledger_does_not_know_is_asked_for_again_with_the_sa
     paid_once(page, payer, payee)
 
 
+@pytest.mark.slow
 def test_a_payment_that_nobody_confirms_says_so_and_is_settled_when_asked_again(
     page: Page, confirm: Locator, payer: Account, payee: Account
 ):
@@ -156,6 +163,7 @@ def test_a_payment_that_nobody_confirms_says_so_and_is_settled_when_asked_again(
     paid_once(page, payer, payee)
 
 
+@pytest.mark.slow
 def test_a_payment_cut_off_by_a_lost_network_is_settled_when_it_is_back(
     page: Page, confirm: Locator, payer: Account, payee: Account
 ):
@@ -190,6 +198,7 @@ def test_a_refusal_moves_nothing_and_what_was_typed_is_still_there(
     paid_once(page, payer, payee)
 
 
+@pytest.mark.slow
 def test_a_session_that_ends_in_the_middle_of_paying_is_taken_up_after_logging_in_again(
     page: Page, confirm: Locator, asha: Any, payer: Account, payee: Account
 ):
@@ -207,11 +216,11 @@ def test_a_session_that_ends_in_the_middle_of_paying_is_taken_up_after_logging_i
     ("to", "amount", "says"),
     [
         ("nobody", "5", "24 characters"),
-        ("", "5", "24 characters"),
-        ("f" * 24, "", "Enter an amount."),
-        ("f" * 24, "0", "more than zero"),
-        ("f" * 24, "1,5", "a point for decimals"),
-        ("f" * 24, "0.001", "2 decimals at most"),
+        pytest.param("", "5", "24 characters", marks=pytest.mark.slow),
+        pytest.param("f" * 24, "", "Enter an amount.", marks=pytest.mark.slow),
+        pytest.param("f" * 24, "0", "more than zero", marks=pytest.mark.slow),
+        pytest.param("f" * 24, "1,5", "a point for decimals", marks=pytest.mark.slow),
+        pytest.param("f" * 24, "0.001", "2 decimals at most", marks=pytest.mark.slow),
         ("f" * 24, "100.01", "There is ₹100.00"),
     ],
 )
@@ -229,6 +238,7 @@ def test_what_cannot_be_sent_is_said_beside_its_field(
     nothing_moved(payer)
 
 
+@pytest.mark.slow
 def test_two_payments_that_are_meant_are_two(page: Page, confirm: Locator, payer: Account, payee: Account):
     confirm.click()
     paid_once(page, payer, payee)
@@ -238,6 +248,7 @@ def test_two_payments_that_are_meant_are_two(page: Page, confirm: Locator, payer
     assert Account.objects.get(pk=payee.pk).balance_minor == 2500
 
 
+@pytest.mark.slow
 def test_an_answer_that_comes_late_does_not_make_the_next_payment_forgotten(
     page: Page, confirm: Locator, payer: Account, payee: Account
 ):
@@ -272,6 +283,7 @@ def test_an_answer_that_comes_late_does_not_make_the_next_payment_forgotten(
     assert Account.objects.get(pk=payee.pk).balance_minor == 1750
 
 
+@pytest.mark.slow
 def test_a_payment_is_not_tried_again_in_the_name_of_who_logs_in_next(
     page: Page, confirm: Locator, asha: Any, payer: Account, payee: Account, new_user: Callable[..., Any]
 ):

@@ -14,6 +14,8 @@ import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from ledger_project.embedded import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -57,7 +59,7 @@ class Run:
             return json.load(answer)
 
 
-def wait_for(condition, seconds: float = 90):
+def wait_for(condition, seconds: float = 300):
     """The first true value of `condition`, asked again and again."""
     pause, deadline = threading.Event(), time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -96,6 +98,7 @@ def processes_of(data: Path) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_from_nothing_to_a_transfer_to_its_e_mail_and_back_to_nothing(tmp_path):
     port = free_port()
     with running(tmp_path, port) as run:
@@ -151,7 +154,7 @@ def refused(data: Path, port: int, **extra: str) -> str:
         env=environment(data, port) | extra,
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 1, done.stdout + done.stderr
@@ -174,6 +177,7 @@ def test_a_data_folder_that_cannot_be_written_is_named(tmp_path):
     assert "cannot be used" in refused(tmp_path / "file" / "var", free_port())
 
 
+@pytest.mark.slow
 def test_a_mongodb_that_cannot_be_reached_is_named(tmp_path):
     uri = f"mongodb://127.0.0.1:{free_port()}/?replicaSet=ledger"
     line = refused(tmp_path, free_port(), MONGODB_URI=uri, REDIS_URL="redis://127.0.0.1:1/0")

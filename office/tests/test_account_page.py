@@ -67,7 +67,7 @@ def test_the_chart_is_drawn(page, boss, account):
     page.wait_for_function(f"({drawn})(document.querySelector('canvas'))")
 
 
-@pytest.mark.parametrize("kind", ["PDF", "CSV"])
+@pytest.mark.parametrize("kind", ["PDF", pytest.param("CSV", marks=pytest.mark.slow)])
 def test_a_statement_is_one_click(page, boss, account, kind):
     enter(page, boss)
     page.goto(page_of(account))
@@ -168,7 +168,7 @@ def test_accounts_are_filtered_by_status_currency_and_kind(boss, account, new_ac
     assert ids(client.get(f"{LIST}?currency=XXX")) == []
 
 
-@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("width", [390, pytest.param(1440, marks=pytest.mark.slow)])
 def test_it_fits_every_screen(page, boss, account, width):
     enter(page, boss)
     page.set_viewport_size({"width": width, "height": 844})

@@ -72,7 +72,7 @@ def test_it_shows_what_happened(page, boss, busy):
     expect(page.locator("canvas")).to_have_count(2)
 
 
-@pytest.mark.parametrize("days", [1, 7, 30, 90])
+@pytest.mark.parametrize("days", [1, *(pytest.param(days, marks=pytest.mark.slow) for days in (7, 30, 90))])
 def test_every_period_can_be_chosen(page, boss, busy, days):
     enter(page, boss)
     page.goto("/admin/")
@@ -147,8 +147,8 @@ def test_reversals_are_shown_apart_from_transfers(page, boss, busy):
     expect(tile(page, "Money issued").locator("strong")).to_have_text("1,000.00 INR")
 
 
-@pytest.mark.parametrize("width", [390, 1440])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, pytest.param(1440, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_it_fits_every_screen(page, boss, busy, width, scheme):
     enter(page, boss)
     page.set_viewport_size({"width": width, "height": 844})

@@ -108,6 +108,7 @@ def test_a_number_too_long_for_a_spreadsheet_is_text(boss, new_user, new_account
     assert export._cell(None, Decimal("12345678901234567.89")).value == "12345678901234567.89"
 
 
+@pytest.mark.slow
 def test_the_memory_does_not_grow_with_the_list():
     def rows(count):
         return (Account(currency="INR", name=f"{number:064}") for number in range(count))

@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 from playwright.sync_api import Page
 
 from office.tests.pictures.public import take_pictures
 
 
+@pytest.mark.slow
 def test_the_pictures_for_the_readme_can_be_taken(page: Page, settings: Any, tmp_path: Path):
     settings.DEMO = True
     taken = take_pictures(page, tmp_path)

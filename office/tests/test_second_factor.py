@@ -99,8 +99,8 @@ def test_enrolment_from_the_menu_to_the_next_log_in(page, staff):
     assert second_factor.codes_left(staff) == 9
 
 
-@pytest.mark.parametrize("name", ["", "manage/", "enrol/"])
-@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("name", [*(pytest.param(name, marks=pytest.mark.slow) for name in ("", "manage/")), "enrol/"])
+@pytest.mark.parametrize("width", [390, pytest.param(1440, marks=pytest.mark.slow)])
 def test_the_pages_fit_every_screen(page, staff, name, width):
     if not name:
         enrolled(staff)

@@ -76,7 +76,7 @@ def test_it_is_found_by_id_key_account_and_initiator(boss, parties):
     assert ids(cheap(client, f"{LIST}?q=lunc")) == []
 
 
-@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("width", [390, pytest.param(1440, marks=pytest.mark.slow)])
 def test_it_fits_every_screen(page, boss, parties, width):
     transaction = pay(parties)
     enter(page, boss)

@@ -284,7 +284,7 @@ def lease_is_over() -> None:
 @pytest.mark.parametrize("when", ["before the posting", "after the commit"])
 def test_a_process_that_dies_between_decision_and_outcome_is_made_up_for_once(funds, checker, ben, when):
     given = environment(IDS=f"{funds.pk} {checker.pk}", DIES=when)
-    assert subprocess.run([sys.executable, "-c", DIES], env=given, check=False, timeout=60).returncode == 9
+    assert subprocess.run([sys.executable, "-c", DIES], env=given, check=False, timeout=300).returncode == 9
     assert ApprovalRequest.objects.get(pk=funds.pk).status == "APPROVED"
     assert carry_out_approved() == 0  # for its lease may still be somebody's
     lease_is_over()

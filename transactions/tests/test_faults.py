@@ -185,7 +185,7 @@ def repeated(everything: list[Asked]) -> list[Result]:
 ROUNDS = [pytest.param(10, marks=pytest.mark.slow, id=f"10 s, round {number}") for number in range(1, 6)]
 
 
-@pytest.mark.parametrize("seconds", [pytest.param(7, id="7 s"), *ROUNDS])
+@pytest.mark.parametrize("seconds", [pytest.param(4, id="4 s"), *ROUNDS])
 def test_whatever_fails_under_sixteen_threads_every_answer_is_true(
     seconds, new_user, new_account, fail_command, settings
 ):

@@ -54,7 +54,7 @@ def test_one_that_dies_in_its_turn_takes_no_lock_along(path):
         "import os, pathlib, sys; from transactions.turn import HostTurn\n"
         "HostTurn(pathlib.Path(sys.argv[1])).__enter__(); os._exit(9)"
     )
-    dead = subprocess.run([sys.executable, "-c", code, str(path)], check=False, timeout=30)
+    dead = subprocess.run([sys.executable, "-c", code, str(path)], check=False, timeout=300)
     assert dead.returncode == 9
     assert not is_locked(path)
 

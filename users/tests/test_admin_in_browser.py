@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from playwright.sync_api import Page, expect
 
 
@@ -21,6 +22,7 @@ def test_staff_log_in_and_out(page, new_user):
     expect(page.get_by_role("link", name="Accounts").first).to_be_visible()
 
 
+@pytest.mark.slow
 def test_a_customer_is_not_let_in(page, new_user):
     customer = new_user(password="a-long-passphrase")
 

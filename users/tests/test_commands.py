@@ -29,7 +29,7 @@ def run(*arguments: str, given: str = "", **environment: str) -> subprocess.Comp
         capture_output=True,
         text=True,
         input=given,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 
@@ -139,6 +139,7 @@ class TestThePrompt:
         assert not User.objects.exists()
 
 
+@pytest.mark.slow
 def test_it_is_a_program_that_reads_the_password_from_standard_input() -> None:
     made = run("--password-stdin", given=PASSWORD + "\n")
     assert (made.returncode, made.stdout, made.stderr) == (0, "staff user admin@example.com: created\n", "")

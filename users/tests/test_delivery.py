@@ -157,7 +157,7 @@ def a_round_trip_from_now_on():
     return lambda: time.time() - (seconds_since_round_trip() or 3600) > begin
 
 
-@pytest.mark.parametrize("without_redis", [redis_down, redis_frozen])
+@pytest.mark.parametrize("without_redis", [pytest.param(redis_down, marks=pytest.mark.slow), redis_frozen])
 def test_without_redis_no_transfer_fails_or_waits_and_no_e_mail_is_lost(house, parties, without_redis):
     with without_redis(house):
         begin = time.monotonic()
@@ -187,7 +187,9 @@ def redis_full(house) -> Iterator[None]:
             client.config_set("maxmemory", 0)
 
 
-@pytest.mark.parametrize("trouble", [redis_flushed, redis_full, redis_down])
+@pytest.mark.parametrize(
+    "trouble", [redis_full, *(pytest.param(each, marks=pytest.mark.slow) for each in (redis_flushed, redis_down))]
+)
 def test_a_worker_with_a_message_in_hand_notes_it_and_outlives_the_trouble_of_redis(house, parties, trouble):
     begin_to_send(house, [parties.payer], accept=True)
     with trouble(house):
@@ -226,8 +228,17 @@ def kill_the_group(house) -> None:
     house.start_worker()
 
 
-@pytest.mark.parametrize("accept", [False, True], ids=["before it was accepted", "after it was accepted"])
-@pytest.mark.parametrize("shoot", [kill_the_child, kill_the_parent, kill_the_group])
+@pytest.mark.parametrize(
+    "accept",
+    [
+        pytest.param(False, id="before it was accepted", marks=pytest.mark.slow),
+        pytest.param(True, id="after it was accepted"),
+    ],
+)
+@pytest.mark.parametrize(
+    "shoot",
+    [kill_the_child, *(pytest.param(each, marks=pytest.mark.slow) for each in (kill_the_parent, kill_the_group))],
+)
 def test_a_worker_shot_while_it_sends_loses_no_e_mail_and_sends_one_twice_at_most(house, new_user, shoot, accept):
     users = [new_user() for _ in range(5)]
     begin_to_send(house, users, accept=accept)

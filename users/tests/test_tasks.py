@@ -317,7 +317,7 @@ def test_publishing_to_a_broker_that_is_down_fails_at_once(monkeypatch):
         with pytest.raises(Exception, match="refused"):
             tasks.send_notifications.apply_async(connection=nowhere, retry=False)
 
-    assert time.perf_counter() - begin < 1
+    assert time.perf_counter() - begin < 5
 
 
 def test_a_forked_child_wakes_the_sender_though_the_fork_came_at_a_bad_moment(published):
@@ -337,11 +337,11 @@ def test_a_forked_child_wakes_the_sender_though_the_fork_came_at_a_bad_moment(pu
 
 def _wake_and_exit(before: int, published) -> None:
     """In the child: 0 when its wake-up reached the broker; SIGALRM ends it when nothing comes."""
-    signal.alarm(10)
+    signal.alarm(60)
     code = 1
     try:
         tasks.wake_sender.ask()
-        wait_until(lambda: published() > before, seconds=8)
+        wait_until(lambda: published() > before, seconds=50)
         code = 0
     finally:
         os._exit(code)

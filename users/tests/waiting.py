@@ -19,7 +19,7 @@ def together(calls: Sequence[Callable[[], Any]]) -> list[Any]:
         return list(pool.map(run, calls))
 
 
-def wait_until(condition: Callable[[], object], *, seconds: float = 15) -> None:
+def wait_until(condition: Callable[[], object], *, seconds: float = 60) -> None:
     """Return as soon as `condition()` holds; fail after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
