@@ -194,7 +194,10 @@ def add_what_is_shared(result: Schema, **_: Any) -> Schema:
     components["parameters"] = {"RequestId": REQUEST_ID_PARAMETER}
     components["responses"] = {name: _shared_response(name) for name in SHARED}
     for path, described in _operations(result):
-        described.setdefault("parameters", []).append({"$ref": "#/components/parameters/RequestId"})
+        for parameter in described.setdefault("parameters", []):
+            if parameter["in"] == "query":
+                parameter["allowEmptyValue"] = True  # `?status=` asks for what no `status` at all does
+        described["parameters"].append({"$ref": "#/components/parameters/RequestId"})
         if path not in SERVICE_PATHS:
             _add_shared_responses(described)
         for status, response in described["responses"].items():
@@ -262,8 +265,11 @@ REQUEST_ID_SCHEMA = {"type": "string", "pattern": "^[A-Za-z0-9._-]{8,64}$", "exa
 REQUEST_ID_PARAMETER = {
     "name": "X-Request-Id",
     "in": "header",
-    "description": "Your own id for this request. It comes back in the answer and stands in every line of our log.",
-    "schema": REQUEST_ID_SCHEMA,
+    "description": (
+        "Your own id for this request: 8 to 64 letters, digits, dots, underscores or dashes. It comes back in the "
+        "answer and stands in every line of our log. One that is written otherwise is replaced."
+    ),
+    "schema": {"type": "string", "examples": [REQUEST_ID]},
 }
 HEADERS = {
     "X-Request-Id": {

@@ -46,7 +46,9 @@ class _PdfAccepted(JSONRenderer):
 class AccountHistoryViewSet(viewsets.ViewSet):
     """One of the caller's accounts, as it was."""
 
-    renderer_classes = (JSONRenderer, _CsvAccepted, _PdfAccepted)
+    def get_renderers(self) -> list[JSONRenderer]:
+        """A statement is a file, too."""
+        return [JSONRenderer(), *([_CsvAccepted(), _PdfAccepted()] if self.action == "statement" else ())]
 
     @action(detail=True)
     def statement(self, request: AuthenticatedRequest, account_id: str) -> HttpResponseBase:

@@ -7,7 +7,7 @@ from bson import ObjectId
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from ledger_project.money import InvalidAmount, parse_amount, to_major
+from ledger_project.money import MAX_AMOUNT_MINOR, InvalidAmount, parse_amount, to_major
 from ledger_project.mongo import Document
 from ledger_project.paging import CURSOR_HELP, PageQuery
 from ledger_project.serializers import AnswerSerializer, MoneyField, ObjectIdField, RequestSerializer, TimestampField
@@ -19,8 +19,12 @@ from transactions.refusals import InvalidAccounts, InvalidToAccount, KeysDiffer,
 @extend_schema_field(
     {
         "anyOf": [
-            {"type": "number", "exclusiveMinimum": 0},
-            {"type": "string", "pattern": r"^([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"},
+            {"type": "number", "minimum": 1e-28, "maximum": MAX_AMOUNT_MINOR},
+            {
+                "type": "string",
+                "pattern": r"^(?=[0.]*[1-9])([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$",
+                "maxLength": 40,
+            },
         ],
         "description": "In major units: a JSON number, or a string of one.",
         "examples": [500, "10.50"],
@@ -68,7 +72,7 @@ class InitialFundsRequest(RequestSerializer):
 
     toAccount = AccountIdField()
     amount = AmountField()
-    idempotencyKey = serializers.CharField(max_length=255, trim_whitespace=False)
+    idempotencyKey = serializers.CharField(min_length=1, max_length=255, trim_whitespace=False)
 
     @classmethod
     def command(cls, data: Any, *, initiator: ObjectId, header_key: str | None) -> Transfer:
@@ -116,6 +120,7 @@ class ReversalRequest(RequestSerializer):
         max_length=500, help_text="Kept with the reversal, for staff; customers do not see it."
     )
     idempotencyKey = serializers.CharField(
+        min_length=1,
         max_length=255,
         trim_whitespace=False,
         required=False,

@@ -37,7 +37,7 @@ class RegisterRequest(RequestSerializer):
 
     missing_message = "name, email and password are required"
 
-    name = serializers.CharField(max_length=150)
+    name = serializers.CharField(min_length=1, max_length=150)
     email = serializers.EmailField(max_length=254)
     password = NewPasswordField()
     refresh = refresh_field()
@@ -48,10 +48,13 @@ class LoginRequest(RequestSerializer):
 
     missing_message = "email and password are required"
 
-    email = serializers.CharField(max_length=254)
-    password = serializers.CharField(max_length=128, trim_whitespace=False)
+    email = serializers.CharField(min_length=1, max_length=254)
+    password = serializers.CharField(min_length=1, max_length=128, trim_whitespace=False)
     otp = serializers.CharField(
-        max_length=40, required=False, help_text="For who has a second factor: its code now, or a recovery code."
+        min_length=1,
+        max_length=40,
+        required=False,
+        help_text="For who has a second factor: its code now, or a recovery code.",
     )
     refresh = refresh_field()
 
@@ -61,7 +64,7 @@ class RefreshRequest(RequestSerializer):
 
     missing_message = "refreshToken is required"
 
-    refreshToken = serializers.CharField(max_length=2000)
+    refreshToken = serializers.CharField(min_length=1, max_length=2000)
 
 
 class PasswordRequest(RequestSerializer):
@@ -69,7 +72,7 @@ class PasswordRequest(RequestSerializer):
 
     missing_message = "currentPassword and newPassword are required"
 
-    currentPassword = serializers.CharField(max_length=128, trim_whitespace=False)
+    currentPassword = serializers.CharField(min_length=1, max_length=128, trim_whitespace=False)
     newPassword = NewPasswordField()
     refresh = refresh_field()
 
@@ -87,7 +90,7 @@ class LinkRequest(RequestSerializer):
 
     missing_message = "token is required"
 
-    token = serializers.CharField(max_length=200)
+    token = serializers.CharField(min_length=1, max_length=200)
 
 
 class ResetRequest(LinkRequest):
