@@ -181,7 +181,7 @@ class _Announcer(threading.Thread):
 
     def _ready(self) -> dict:
         try:
-            with urllib.request.urlopen(f"{self.url}/readyz", timeout=5) as answer:  # noqa: S310  (our own address)
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=5) as answer:  # noqa: S310  (ours)  # nosec B310
                 return json.load(answer)
         except urllib.error.HTTPError as answer:
             return json.load(answer)
