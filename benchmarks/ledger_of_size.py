@@ -32,7 +32,7 @@ from django.utils import timezone  # noqa: E402
 from accounts.models import Account  # noqa: E402
 from accounts.opening import ensure_system_account  # noqa: E402
 from ledger_project.mongo import Document, database  # noqa: E402
-from transactions.management.commands.create_system_user import DEFAULT_EMAIL, ensure_system_user  # noqa: E402
+from transactions.issuing import DEFAULT_EMAIL, ensure_system_user  # noqa: E402
 from transactions.models import Entry, Transaction  # noqa: E402
 from transactions.posting import AccountState, Books, Order, Posting, Transfer, carry_out  # noqa: E402
 from users.models import User  # noqa: E402

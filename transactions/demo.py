@@ -15,8 +15,7 @@ from accounts.opening import account_of, open_account
 from accounts.serializers import AccountAnswer
 from ledger_project.commands import read_email
 from ledger_project.public import PublicPage
-from transactions.management.commands.create_system_user import DEFAULT_EMAIL, EMAIL_VARIABLE, ensure_system_user
-from transactions.management.commands.seed_system_funds import issue
+from transactions.issuing import DEFAULT_EMAIL, EMAIL_VARIABLE, ensure_system_user, issue
 from users.registration import register_user
 from users.serializers import SessionAnswer
 from users.tokens import issue_token

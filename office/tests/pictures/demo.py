@@ -15,7 +15,7 @@ from accounts.opening import ensure_system_account, open_account, set_status
 from ledger_project.mongo import database
 from office import rollups
 from transactions import ledger, notices
-from transactions.management.commands.create_system_user import DEFAULT_EMAIL, ensure_system_user
+from transactions.issuing import DEFAULT_EMAIL, ensure_system_user
 from transactions.meters import meters
 from transactions.posting import AccountState, Books, Order, Posting, Transfer, carry_out
 from transactions.verification import verify

@@ -15,9 +15,8 @@ from accounts.opening import open_account
 from ledger_project.commands import Answer, LedgerCommand, read_email, strong
 from ledger_project.errors import LedgerError
 from transactions import ledger
+from transactions.issuing import DEFAULT_EMAIL, EMAIL_VARIABLE, ensure_system_user, issue
 from transactions.ledger import Outcome, Result
-from transactions.management.commands.create_system_user import DEFAULT_EMAIL, EMAIL_VARIABLE, ensure_system_user
-from transactions.management.commands.seed_system_funds import issue
 from transactions.posting import Transfer
 from users.models import User
 from users.registration import EmailTaken, register_user

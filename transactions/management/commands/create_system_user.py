@@ -3,18 +3,13 @@
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import CommandError, CommandParser
-from django.db import IntegrityError
+from django.core.management.base import CommandParser
 
 from accounts.models import Account
 from accounts.opening import ensure_system_account
 from ledger_project.commands import Answer, LedgerCommand, add_password_options, read_email, read_password
 from ledger_project.money import decimals
-from users.models import User
-
-EMAIL_VARIABLE = "SYSTEM_USER_EMAIL"
-DEFAULT_EMAIL = "system@ledger.local"
-DEFAULT_NAME = "System"
+from transactions.issuing import DEFAULT_EMAIL, DEFAULT_NAME, EMAIL_VARIABLE, ensure_system_user, find_system_user
 
 
 class Command(LedgerCommand):
@@ -55,27 +50,3 @@ class Command(LedgerCommand):
                 f"equity account in {equity.currency}: {equity.pk}",
             ],
         )
-
-
-def find_system_user(email: str) -> User | None:
-    """The system user with this e-mail. Raises CommandError when an ordinary user has it: is_system never changes."""
-    user = User.objects.filter(email=email).first()
-    if user is not None and not user.is_system:
-        raise CommandError(f"{email} belongs to an ordinary user, who can never become a system user")
-    return user
-
-
-def ensure_system_user(*, email: str, name: str = DEFAULT_NAME, password: str | None = None) -> tuple[User, bool]:
-    """The system user with this e-mail, and whether it was created now; without a password, one that cannot log in.
-
-    Two at once: the unique index lets one create it, and both get that one. Raises CommandError as find_system_user.
-    """
-    user = find_system_user(email)
-    if user is not None:
-        return user, False
-    try:
-        return User.objects.create_user(email=email, name=name, password=password, is_system=True), True
-    except IntegrityError:
-        user = find_system_user(email)
-        assert user is not None
-        return user, False

@@ -15,15 +15,8 @@ from ledger_project.commands import Answer, LedgerCommand, read_email
 from ledger_project.errors import LedgerError
 from ledger_project.jsonio import plain
 from ledger_project.money import parse_amount, to_minor
-from transactions import ledger
+from transactions.issuing import DEFAULT_EMAIL, EMAIL_VARIABLE, ensure_system_user, find_system_user, issue
 from transactions.ledger import Result
-from transactions.management.commands.create_system_user import (
-    DEFAULT_EMAIL,
-    EMAIL_VARIABLE,
-    ensure_system_user,
-    find_system_user,
-)
-from transactions.posting import Transfer
 
 # What is left of a key's 255 characters beside ":" and an account's id.
 MAX_KEY_LENGTH = 230
@@ -71,18 +64,6 @@ class Command(LedgerCommand):
         keys = {account: f"{key}:{account}" for account in accounts} or {_treasury(system.pk, currency): key}
         results = issue(system=system.pk, currency=currency, amount=amount, keys=keys)
         return _answer(key, amount, currency, results)
-
-
-def issue(
-    *, system: ObjectId, currency: str, amount: Decimal, keys: dict[ObjectId, str]
-) -> list[tuple[ObjectId, Result]]:
-    """Move `amount` (major units) from the equity account of `system` to each account of `keys`, once for its key."""
-    ensure_system_account(user_id=system, currency=currency, kind=Account.Kind.EQUITY)
-    transfers = [Transfer(system, None, account, amount, key) for account, key in keys.items()]
-    results: list[Result] = []
-    for start in range(0, len(transfers), ledger.GROUP_LIMIT):
-        results += ledger.post_together(transfers[start : start + ledger.GROUP_LIMIT])
-    return list(zip(keys, results, strict=True))
 
 
 def _described(result: Result) -> dict[str, Any]:
