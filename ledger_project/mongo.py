@@ -102,6 +102,12 @@ def database() -> Database[Document]:
     return connection().database.with_options(TIMES_WITH_ZONE)
 
 
+def first_id(timestamp: float) -> ObjectId:
+    """The lowest id of the second of `timestamp`, or the nearest there is: ids count seconds since 1970 in 32 bits."""
+    seconds = min(max(int(timestamp), 0), 2**32 - 1)
+    return ObjectId(seconds.to_bytes(4, "big") + bytes(8))
+
+
 def collection(model: type[Model]) -> Collection[Document]:
     """The collection that holds the rows of `model`, for what the ORM cannot ask."""
     return database()[model._meta.db_table]

@@ -19,7 +19,7 @@ from pymongo import UpdateOne
 from pymongo.collection import Collection
 
 from accounts.models import Account
-from ledger_project.mongo import Document, Unit, collection, database, run_transaction
+from ledger_project.mongo import Document, Unit, collection, database, first_id, run_transaction
 from office.models import HourlyMovement
 from transactions.meters import HOUR
 from transactions.models import Transaction
@@ -64,11 +64,6 @@ def state(name: str) -> Document:
     return database()[STATE].find_one({"_id": name}) or {}
 
 
-def first_id(moment: datetime) -> ObjectId:
-    """The lowest id of the second of `moment`."""
-    return ObjectId(int(moment.timestamp()).to_bytes(4, "big") + bytes(8))
-
-
 def _step(unit: Unit, now: datetime) -> int:
     """Count up to AT_ONCE transactions behind the last one that was counted."""
     states = unit.database[STATE]
@@ -95,7 +90,7 @@ def _hours(last: ObjectId, horizon: datetime) -> list[Document]:
     issued = {"$in": [Transaction.Kind.INITIAL_FUNDS.value, "$original.kind"]}
     kind = {"$cond": [issued, HourlyMovement.FUNDS_REVERSAL, "$_id.kind"]}
     return [
-        {"$match": {"_id": {"$gt": last, "$lt": first_id(horizon)}}},
+        {"$match": {"_id": {"$gt": last, "$lt": first_id(horizon.timestamp())}}},
         {"$sort": {"_id": 1}},
         {"$limit": AT_ONCE},
         {

@@ -24,10 +24,10 @@ from ledger_project.reasons import ReasonForm, dialog, leave
 from transactions import approval_admin, history, reversing  # noqa: F401  (importing the first registers it)
 from transactions.models import ApprovalRequest, Entry, Transaction
 from transactions.posting import Reversal
-from transactions.reversing import may_reverse
+from transactions.reversing import MAY_REVERSE
 from users.admin import UserAdmin
 from users.models import Notification
-from users.staff import acting, named_id
+from users.staff import acting, may, named_id
 
 LATEST = 20
 
@@ -181,7 +181,7 @@ class TransactionAdmin(_Shown, ReadOnlyAdmin):
 
     def has_reverse_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
         """Whoever may reverse transactions."""
-        return may_reverse(acting(request))
+        return may(acting(request), MAY_REVERSE)
 
     def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[UnfoldAction]:
         """The button, where there is something to reverse."""

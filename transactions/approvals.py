@@ -26,6 +26,7 @@ from transactions.models import ApprovalRequest
 from transactions.posting import Command, Reversal, Transfer, check_reversible
 from users import audit
 from users.models import User
+from users.staff import may
 
 logger = logging.getLogger(__name__)
 
@@ -161,7 +162,7 @@ def carry_out_approved() -> int:
 
 
 def _check(staff: User, permission: str) -> None:
-    if not (staff.is_staff and staff.has_perm(permission)):
+    if not may(staff, permission):
         raise NotAllowed
 
 

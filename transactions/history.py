@@ -7,7 +7,7 @@ from bson import ObjectId
 
 from accounts.models import Account
 from ledger_project.money import currencies_by_decimals, minor_range
-from ledger_project.mongo import Document, collection, from_document
+from ledger_project.mongo import Document, collection, first_id, from_document
 from transactions.models import Entry, Transaction
 from users.models import Notification
 
@@ -35,9 +35,9 @@ def transactions(
     created: Document = {}
     conditions: Document = {"parties": party}
     if created_from:
-        ids["$gte"], created["$gte"] = _first_id(created_from.timestamp()), created_from
+        ids["$gte"], created["$gte"] = first_id(created_from.timestamp()), created_from
     if created_until:
-        ids["$lt"], created["$lt"] = _first_id(created_until.timestamp() + ID_SLACK_SECONDS), created_until
+        ids["$lt"], created["$lt"] = first_id(created_until.timestamp() + ID_SLACK_SECONDS), created_until
     if before:
         ids["$lt"] = min(before, ids.get("$lt", before))
     if ids:
@@ -85,12 +85,6 @@ def notices(transaction: Transaction) -> list[Notification]:
     ids = (transaction.debit_entry, transaction.credit_entry)
     found = Notification.objects.in_bulk(ids)
     return [found[key] for key in ids if key in found]
-
-
-def _first_id(timestamp: float) -> ObjectId:
-    """The lowest id of the second of `timestamp`, or the nearest there is: ids count seconds since 1970 in 32 bits."""
-    seconds = min(max(int(timestamp), 0), 2**32 - 1)
-    return ObjectId(seconds.to_bytes(4, "big") + bytes(8))
 
 
 def _amount_between(low: Decimal | None, high: Decimal | None) -> list[Document]:

@@ -9,12 +9,10 @@ from transactions.models import ApprovalRequest, Transaction
 from transactions.posting import Reversal
 from transactions.refusals import NotStaff, TransactionNotFound
 from users import audit
-from users.models import AuditEntry, User
+from users.models import User
+from users.staff import may
 
-
-def may_reverse(user: User) -> bool:
-    """Whether `user` is an active member of staff with the permission for it."""
-    return user.is_staff and user.has_perm("transactions.reverse_transaction")
+MAY_REVERSE = "transactions.reverse_transaction"
 
 
 def reverse(*, staff: User, reversal: Reversal) -> Outcome | ApprovalRequest:
@@ -25,7 +23,7 @@ def reverse(*, staff: User, reversal: Reversal) -> Outcome | ApprovalRequest:
     AlreadyReversed, ReversalIsFinal, AccountNotActive, InsufficientFunds when the receiver no longer has the money,
     OutcomeUnknown, NotPosted.
     """
-    if not may_reverse(staff):
+    if not may(staff, MAY_REVERSE):
         raise NotStaff
     if asked := _asked_before(staff, reversal):
         return asked
@@ -58,13 +56,10 @@ def _find(transaction: ObjectId) -> Document | None:
 
 
 def _log_once(original: Transaction, outcome: Outcome, reason: str) -> None:
-    """Log what happened to `original`, on a replay as well unless it is logged: who posted it may have died before.
+    """Log what happened to `original`, on a replay as well: who posted it may have died before.
 
-    The ledger posts in groups, in whose transaction no entry of the log belongs. Two replays at the same time may both
-    log it; twice is better than never.
+    The ledger posts in groups, in whose transaction no entry of the log belongs. The entry has the id of the reversal,
+    so of however many that log it, at once or later, one does.
     """
-    logged = AuditEntry.objects.get_for_object(original).filter(action=AuditEntry.Action.UPDATE)
-    if outcome.replayed and logged.exists():
-        return
     change = {"status": (Transaction.Status.COMPLETED.value, Transaction.Status.REVERSED.value)}
-    audit.record(original, change, reason=reason)
+    audit.record_once(outcome.transaction.pk, original, change, reason=reason)

@@ -21,7 +21,7 @@ from transactions.ledger import Outcome
 from transactions.models import ApprovalRequest
 from transactions.openapi import describe_entries, describe_transactions
 from transactions.refusals import NotStaff, NotSystemUser
-from transactions.reversing import may_reverse, reverse
+from transactions.reversing import MAY_REVERSE, reverse
 from transactions.serializers import (
     ApprovalRequestAnswer,
     EntryListQuery,
@@ -38,6 +38,7 @@ from transactions.serializers import (
 from users.audit import audited
 from users.authentication import TOKENS, AuthenticatedRequest, token_of
 from users.second_factor import require_for_staff
+from users.staff import may
 
 COMPLETED = "Transaction completed successfully"
 ISSUED = "Initial funds transaction completed successfully"
@@ -101,7 +102,7 @@ class TransactionViewSet(viewsets.ViewSet):
     @action(detail=True, methods=["post"])
     def reverse(self, request: AuthenticatedRequest, pk: str) -> Response:
         """Move the money of a transaction back, once; for staff."""
-        if not may_reverse(request.user):
+        if not may(request.user, MAY_REVERSE):
             raise NotStaff
         require_for_staff(request.auth)
         reversal = ReversalRequest.command(

@@ -14,9 +14,10 @@ from typing import Any, NoReturn
 from auditlog import get_logentry_model
 from auditlog.models import LogEntryManager
 from auditlog.signals import pre_log
+from bson import ObjectId
 from django.conf import settings
 from django.contrib.contenttypes.models import ContentType
-from django.db import models
+from django.db import IntegrityError, models
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
 
@@ -85,6 +86,16 @@ def record(subject: models.Model, changes: dict[str, tuple[Any, Any]], *, reason
         _add(subject, changes, reason)
 
 
+def record_once(key: ObjectId, subject: models.Model, changes: dict[str, tuple[Any, Any]], *, reason: str) -> None:
+    """The same, under the id `key`: of any number of calls with it, at once or later, one adds an entry.
+
+    Not inside a MongoDB transaction: the second one's duplicate would abort it.
+    """
+    with suppress(IntegrityError):
+        if _request.get() is not None:
+            _add(subject, changes, reason, id=key)
+
+
 def record_by_command(subject: models.Model, changes: dict[str, tuple[Any, Any]], *, command: str) -> None:
     """Log what an operator did to `subject` by `command`. It names nobody: a command does not know its user."""
     _add(subject, changes, f"by the command {command}")
@@ -100,9 +111,9 @@ def record_export(model: type[models.Model], what: str) -> None:
     _add_of_many(model, "the list", {"export": (None, what)}, get_logentry_model().Action.ACCESS)
 
 
-def _add(subject: models.Model, changes: dict[str, tuple[Any, Any]], reason: str) -> None:
+def _add(subject: models.Model, changes: dict[str, tuple[Any, Any]], reason: str, **fields: Any) -> None:
     entry = get_logentry_model()
-    entry.objects.log_create(subject, action=entry.Action.UPDATE, changes=_told(changes), reason=reason)
+    entry.objects.log_create(subject, action=entry.Action.UPDATE, changes=_told(changes), reason=reason, **fields)
 
 
 def _add_of_many(model: type[models.Model], which: str, changes: dict[str, tuple[Any, Any]], action: int) -> None:

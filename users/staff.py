@@ -35,6 +35,11 @@ def acting(request: HttpRequest) -> User:
     return request.user
 
 
+def may(user: User, permission: str) -> bool:
+    """Whether `user` is an active member of staff with `permission` ("app.codename")."""
+    return user.is_staff and user.has_perm(permission)  # nobody has a permission who is not active
+
+
 def with_email(users: QuerySet[User], term: str) -> QuerySet[User]:
     """Those of `users` that have this e-mail, however it is written."""
     return users.filter(email=UserManager.normalize_email(term))

@@ -16,7 +16,7 @@ from pymongo.errors import AutoReconnect, OperationFailure
 
 from accounts.models import Account
 from accounts.opening import set_status
-from ledger_project.mongo import database
+from ledger_project.mongo import database, first_id
 from office import dashboard, rollups
 from office.figures import Period
 from office.models import HourlyMovement
@@ -189,7 +189,8 @@ def test_a_volume_past_an_int64_stays_exact(pay):
     document = pay()
     database()["transactions"].delete_many({})
     for number in range(3):
-        key = {"_id": rollups.first_id(timezone.now() + timedelta(seconds=number)), "idempotency_key": str(number)}
+        moment = timezone.now() + timedelta(seconds=number)
+        key = {"_id": first_id(moment.timestamp()), "idempotency_key": str(number)}
         database()["transactions"].insert_one(document | key | {"amount_minor": 4 * 10**18 + 1})
 
     roll_up(after=LATER + timedelta(seconds=5))

@@ -1,6 +1,7 @@
 """POST /api/transactions/:id/reverse: staff move the money of a transaction back, once."""
 
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -14,6 +15,7 @@ from ledger_project.tests.dumps import dump
 from transactions import ledger, notices
 from transactions.models import Entry, Transaction
 from transactions.posting import Transfer
+from transactions.tests.crowd import at_once
 from transactions.verification import verify
 from users import notifications
 from users.models import AuditEntry, Notification
@@ -246,3 +248,14 @@ def test_a_reversal_that_could_not_be_logged_is_logged_when_it_is_asked_for_agai
         (entry,) = AuditEntry.objects.all()
     assert (entry.object_pk, entry.reason) == (str(paid.pk), REASON)
     assert entry.changes == {"status": ["COMPLETED", "REVERSED"]}
+
+
+def test_many_replays_at_once_of_a_reversal_that_could_not_be_logged_log_it_once(
+    client_of, new_user, paid, fail_command
+):
+    someone = new_user(is_staff=True, is_superuser=True)
+    fail_command("insert", namespace=f"{database().name}.{AuditEntry._meta.db_table}", errorCode=14031)
+    assert reverse(client_of(someone), paid.pk).status_code >= 500
+    answers = at_once([partial(reverse, client_of(someone), paid.pk) for _ in range(8)])
+    assert {answer.status_code for answer in answers} == {200}
+    assert AuditEntry.objects.count() == 1
