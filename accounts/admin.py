@@ -97,15 +97,7 @@ class AccountAdmin(ReadOnlyAdmin):
     actions_detail = ("freeze_this", "unfreeze_this", "close_this")
     see_also: ClassVar[list[type[Model]]] = []
     inlines: tuple[type[InlineModelAdmin], ...] = ()
-    fields = (
-        ("held", "currency"),
-        ("state", "kind"),
-        ("owner", "name"),
-        ("sequence", "may_overdraw"),
-        ("created", "updated"),
-        "head",
-        "related_lists",
-    )
+    fields = (("kind", "may_overdraw"), ("created", "updated"), "head", "related_lists")  # and what the panel says
     created = moment("created_at", "opened")
     updated = moment("updated_at", "updated")
 

@@ -217,6 +217,8 @@ class LedgerModelAdmin(ModelAdmin):
 class ReadOnlyAdmin(LedgerModelAdmin):
     """Staff may look, nobody may touch, superusers included."""
 
+    change_form_template = "office/read_only.html"
+
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Nobody."""
         return False
@@ -290,13 +292,13 @@ def link(model: type[Model], key: Any, text: Any) -> SafeString:
     return format_html('<a class="text-link" href="{}">{}</a>', _address(model, "change", key), text)
 
 
-def moment(name: str, label: str) -> Callable[[ModelAdmin, Model], str | None]:
+def moment(name: str, label: str) -> Callable[[ModelAdmin, Model], SafeString | None]:
     """A column with the time `name` of a row, to the second."""
 
     @display(description=f"{label} (UTC)", empty_value="-")
-    def column(self: ModelAdmin, row: Model) -> str | None:
+    def column(self: ModelAdmin, row: Model) -> SafeString | None:
         time = getattr(row, name)
-        return time and f"{time:%Y-%m-%d\N{NO-BREAK SPACE}%H:%M:%S}"
+        return time and format_html('<span class="whitespace-nowrap">{}</span>', f"{time:%Y-%m-%d %H:%M:%S}")
 
     return column
 

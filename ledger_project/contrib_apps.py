@@ -20,6 +20,7 @@ class MongoAuthConfig(AuthConfig):
     """django.contrib.auth on ObjectIds."""
 
     default_auto_field = OBJECT_ID
+    verbose_name = "People"  # as the users' app: its groups stand beside them
 
 
 class MongoContentTypesConfig(ContentTypesConfig):

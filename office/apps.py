@@ -4,6 +4,7 @@ from django.db.models.signals import post_migrate
 
 class OfficeConfig(AppConfig):
     name = "office"
+    verbose_name = "Figures"
 
     def ready(self) -> None:
         from office import groups, receivers

@@ -115,12 +115,12 @@ def compared(period: Period, currency: str) -> dict[str, int | None]:
 
 
 def accounts(currency: str) -> dict[str, int]:
-    """How many customers' accounts of `currency` there are, by status; and how many of the system."""
-    statuses: Counter[str] = Counter({status.value: 0 for status in Account.Status})
+    """How many customers' accounts of `currency` there are, by status; and how many of the system, by kind."""
+    found: Counter[str] = Counter({status.value: 0 for status in Account.Status})
     for row in rollups.state(rollups.ACCOUNTS).get("rows", ()):
         if row["currency"] == currency:
-            statuses[row["status"] if row["kind"] == Account.Kind.CUSTOMER else "SYSTEM"] += row["count"]
-    return dict(statuses)
+            found[row["status"] if row["kind"] == Account.Kind.CUSTOMER else row["kind"]] += row["count"]
+    return dict(found)
 
 
 def currencies() -> list[str]:

@@ -32,15 +32,15 @@ AUDITOR = "Auditor"
 
 
 def ensure_groups(**kwargs: Any) -> None:
-    """Make the groups that are missing. One that is there stays as it is: somebody may have changed it on purpose."""
+    """Make the groups that are missing, and let auditors see what has come since they were made.
+
+    The others stay as they are: a permission that somebody took from one on purpose does not come back.
+    """
     for name, granted in GROUPS.items():
-        _ensure(name, [_permission(each) for each in granted])
-    _ensure(AUDITOR, Permission.objects.filter(Q(codename__startswith="view_") | Q(codename__startswith="export_")))
-
-
-def _ensure(name: str, permissions: Any) -> None:
-    if not Group.objects.filter(name=name).exists():
-        Group.objects.create(name=name).permissions.set(permissions)
+        if not Group.objects.filter(name=name).exists():
+            Group.objects.create(name=name).permissions.set([_permission(each) for each in granted])
+    everything = Permission.objects.filter(Q(codename__startswith="view_") | Q(codename__startswith="export_"))
+    Group.objects.get_or_create(name=AUDITOR)[0].permissions.add(*everything)
 
 
 def _permission(name: str) -> Permission:

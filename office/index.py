@@ -36,7 +36,8 @@ def dashboard_callback(request: HttpRequest, context: dict[str, Any]) -> dict[st
         context |= {"verification": dashboard.last_verification(), "verifications": _list("office.verification")}
         context |= {"hours": _list("office.enginehour"), "chart_list": _list("office.hourlymovement")}
     if sees["accounts.account"]:
-        context["accounts"] = _shares(dashboard.accounts(currency), _ACCOUNT_FILTERS, "accounts.account")
+        counts = dashboard.accounts(currency)
+        context["accounts"] = _shares(counts, _ACCOUNT_FILTERS, "accounts.account", currency=currency)
     if sees["users.user"]:
         context["users"] = _shares(dashboard.users(), _USER_FILTERS, "users.user")
     if sees["users.notification"]:
@@ -111,9 +112,11 @@ def _chart(period: Period, title: str, kind: str, values: list[Any]) -> dict[str
     }
 
 
-def _shares(counts: dict[str, int], filters: dict[str, tuple[str, dict[str, str]]], model: str) -> list[dict[str, Any]]:
-    """Counts as bars, each with the list that it counts."""
-    rows = [(filters[name][0], count, _list(model, **filters[name][1])) for name, count in counts.items()]
+def _shares(
+    counts: dict[str, int], filters: dict[str, tuple[str, dict[str, str]]], model: str, **shared: str
+) -> list[dict[str, Any]]:
+    """Counts as bars, each with the list that it counts; `shared` are the filters of all of them."""
+    rows = [(filters[name][0], count, _list(model, **filters[name][1], **shared)) for name, count in counts.items()]
     most = max([count for _, count, _ in rows], default=0) or 1
     return [
         {"label": label, "count": count, "href": href, "percent": count * 100 // most} for label, count, href in rows
@@ -152,11 +155,13 @@ def _list(model: str, **filters: str) -> str:
 
 
 _LISTS = ("transactions.transaction", "accounts.account", "users.user", "users.notification")
+_CUSTOMER = {"kind__exact": "CUSTOMER"}
 _ACCOUNT_FILTERS: dict[str, tuple[str, dict[str, str]]] = {
-    "ACTIVE": ("Active", {"status__exact": "ACTIVE"}),
-    "FROZEN": ("Frozen", {"status__exact": "FROZEN"}),
-    "CLOSED": ("Closed", {"status__exact": "CLOSED"}),
-    "SYSTEM": ("System", {"kind__exact": "EQUITY"}),
+    "ACTIVE": ("Active", {"status__exact": "ACTIVE", **_CUSTOMER}),
+    "FROZEN": ("Frozen", {"status__exact": "FROZEN", **_CUSTOMER}),
+    "CLOSED": ("Closed", {"status__exact": "CLOSED", **_CUSTOMER}),
+    "EQUITY": ("Equity of the system", {"kind__exact": "EQUITY"}),
+    "TREASURY": ("Treasury", {"kind__exact": "TREASURY"}),
 }
 _CUSTOMERS = {"is_staff__exact": "0", "is_system__exact": "0"}
 _USER_FILTERS: dict[str, tuple[str, dict[str, str]]] = {

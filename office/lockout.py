@@ -1,6 +1,7 @@
 """The door of the admin: who guesses passwords is locked out for a while. Counted in the cache, by axes."""
 
 import logging
+from functools import partial
 from typing import Any
 
 from axes.handlers.cache import AxesCacheHandler
@@ -10,7 +11,9 @@ from django.http import HttpRequest
 from redis import RedisError
 from unfold.forms import AuthenticationForm
 
+from users import audit
 from users.managers import UserManager
+from users.models import User
 
 logger = logging.getLogger(__name__)
 
@@ -28,9 +31,18 @@ class LockoutHandler(AxesCacheHandler):
         """Whether this e-mail may be tried from this address."""
         return self._unless_away(True, super().is_allowed, request, credentials)
 
-    def user_login_failed(self, *args: Any, **kwargs: Any) -> None:
-        """Count a failure."""
-        self._unless_away(None, super().user_login_failed, *args, **kwargs)
+    def user_login_failed(
+        self, sender: Any, credentials: dict[str, Any], request: HttpRequest | None = None, **kwargs: Any
+    ) -> None:
+        """Count a failure, and log it where the e-mail is that of a member of staff.
+
+        Whoever is locked out is not logged any more, nor is anybody while nobody can be counted: the log only grows.
+        """
+        count = partial(super().user_login_failed, sender, credentials, request, **kwargs)
+        self._unless_away(None, count)
+        failures, most = getattr(request, "axes_failures_since_start", None) or 0, settings.AXES_FAILURE_LIMIT
+        if request is not None and 0 < failures <= most:
+            _log(username_of(request, credentials), locked_out=failures == most)
 
     def user_logged_in(self, *args: Any, **kwargs: Any) -> None:
         """Forget the failures before."""
@@ -43,6 +55,12 @@ class LockoutHandler(AxesCacheHandler):
         except RedisError as error:
             logger.error("log-ins are not counted: %s", type(error).__name__)
             return otherwise
+
+
+def _log(email: str, *, locked_out: bool) -> None:
+    staff = User.objects.filter(email=email, is_staff=True).first()
+    if staff is not None:
+        audit.record(staff, {"log-in": ("-", "failed, and locked out" if locked_out else "failed")})
 
 
 class LoginForm(AuthenticationForm):

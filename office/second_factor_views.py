@@ -18,7 +18,7 @@ from django.views.decorators.http import require_POST
 from office import second_factor
 from users import audit
 from users.models import User
-from users.second_factor import device_of, verify
+from users.second_factor import device_of, may_try, verify
 
 WRONG = "That code is not right, or was used before. After a failure, wait a moment for the next try."
 
@@ -30,10 +30,13 @@ def challenge(request: HttpRequest) -> HttpResponse:
     if user is None:
         return redirect_to_login(request.get_full_path(), reverse("admin:login"))
     if request.method == "POST":
+        was_allowed = may_try(user)
         device = verify(user, request.POST.get("code", "")[:40])
         if device is not None:
             second_factor.let_past(request, device)
             return HttpResponseRedirect(_next(request))
+        if was_allowed:  # the others are as many as anybody likes to send, and the log only grows
+            audit.record(user, {"log-in": ("-", "failed at the second factor")})
         messages.error(request, WRONG)
     elif second_factor.missing(request) != "second-factor":
         return HttpResponseRedirect(_next(request))

@@ -11,6 +11,7 @@ from bson import ObjectId
 
 from accounts.models import Account
 from ledger_project.errors import LedgerError
+from ledger_project.jsonio import timestamp
 from ledger_project.mongo import Document, collection
 from transactions.models import Entry
 from transactions.statement import MAX_ENTRIES, Link, Statement, statement
@@ -25,6 +26,14 @@ class StatementTooLong(LedgerError):
     code = "statement_too_long"
     message = f"A statement has up to {MAX_ENTRIES:,} entries: choose a shorter period"
 
+    @classmethod
+    def beyond(cls, entries: int, until: datetime) -> "StatementTooLong":
+        """The refusal of a period with so many `entries`, whose first part that is no longer ends at `until`."""
+        return cls(
+            f"This period has {entries:,} entries, and a statement has up to {MAX_ENTRIES:,}. Ask for one that ends at "
+            f"{timestamp(until)} or before, and for the rest in another."
+        )
+
 
 def statement_of(account: Account, *, since: datetime, until: datetime) -> Statement:
     """The statement of `account` from `since`, included, until `until`, excluded.
@@ -35,7 +44,7 @@ def statement_of(account: Account, *, since: datetime, until: datetime) -> State
     first = last_before(account, since)
     last = last_before(account, until)
     if last - first > MAX_ENTRIES:
-        raise StatementTooLong
+        raise StatementTooLong.beyond(last - first, _created_at(account.pk, first + MAX_ENTRIES + 1))
     rows = collection(Entry).find({"account": account.pk, "sequence": {"$gt": first, "$lte": last}}).sort("sequence", 1)
     return statement(
         account=account.pk,

@@ -15,8 +15,9 @@ from ledger_project.jsonio import plain, timestamp
 from ledger_project.mongo import Document
 from transactions.models import Entry
 from transactions.statement import Statement
+from transactions.statement_letters import set_in
 
-INK, QUIET, LINE, ACCENT = (HexColor(colour) for colour in ("#111827", "#6b7280", "#e5e7eb", "#7c3aed"))
+INK, QUIET, LINE, ACCENT = (HexColor(colour) for colour in ("#111827", "#6b7280", "#e5e7eb", "#14573a"))
 WIDTH, HEIGHT = A4
 LEFT, RIGHT, TOP, BOTTOM = 18 * mm, WIDTH - 18 * mm, HEIGHT - 18 * mm, 20 * mm
 ROW = 5.2 * mm
@@ -194,10 +195,10 @@ class _Pages:
         colour: HexColor = INK,
         right: bool = False,
     ) -> None:
+        text, font = set_in(font, text, size)
         self.canvas.setFont(font, size)
         self.canvas.setFillColor(colour)
-        printable = text.encode("cp1252", "replace").decode("cp1252")  # what the fonts of every PDF reader have
-        (self.canvas.drawRightString if right else self.canvas.drawString)(x, self.y, printable)
+        (self.canvas.drawRightString if right else self.canvas.drawString)(x, self.y, text)
 
 
 def _moment(moment: datetime) -> str:

@@ -49,11 +49,15 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.email
 
     @classmethod
-    def from_db(cls, *args: Any) -> "User":
+    def from_db(cls, *args: Any, **kwargs: Any) -> "User":
         """The user as stored, who remembers which password that was."""
-        user = super().from_db(*args)
+        user = super().from_db(*args, **kwargs)
         user._stored_password = user.__dict__.get("password")
         return user
+
+    def get_full_name(self) -> str:
+        """What the admin calls whoever is in it."""
+        return self.name
 
     def save(self, *args, **kwargs) -> None:
         """Save; refuses to turn a user into a system user or back."""

@@ -70,6 +70,12 @@ def device_of(user: User) -> TOTPDevice | None:
     return TOTPDevice.objects.filter(user=user, confirmed=True).first()
 
 
+def may_try(user: User) -> bool:
+    """Whether an attempt counts now: after each failure it takes twice as long until the next one does."""
+    device = device_of(user)
+    return device is not None and device.verify_is_allowed()[0]
+
+
 def verify(user: User, code: str) -> TOTPDevice | None:
     """The user's device, if `code` is its current one or a recovery code that was not used; None otherwise."""
     device = device_of(user)

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import environ
+from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 env = environ.Env()
@@ -135,6 +136,7 @@ def mongodb(uri: str) -> dict:
 # --- Users and tokens --------------------------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "users.User"
+LOGIN_REDIRECT_URL = "admin:index"  # who asks for the log-in itself goes on to the dashboard
 SESSION_ENGINE = "users.sessions"  # staff only; the API never opens a session
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
@@ -150,6 +152,7 @@ AXES_USERNAME_CALLABLE = "office.lockout.username_of"
 AXES_CLIENT_IP_CALLABLE = "users.audit.address"  # of the client, not of our proxy
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
+AXES_ENABLE_ADMIN = False  # its pages are of tables that it does not have here
 # An access token that can be refreshed is short.
 SHORT_ACCESS_TOKEN_SECONDS = env.int("SHORT_ACCESS_TOKEN_SECONDS", default=900)
 # Whether nobody logs in before they have followed the link that is sent to their e-mail.
@@ -314,6 +317,8 @@ def logging_config(formatter: str) -> dict:
         "loggers": {
             "django.request": {"level": "ERROR"},  # request_log.py writes the one line a request gets
             "django.server": {"handlers": [], "propagate": False},
+            # A line for each task that comes, goes well or is due, some of them every few seconds. Failures are errors.
+            **{f"celery.{name}": {"level": "WARNING"} for name in ("beat", "worker.strategy", "app.trace")},
         },
     }
 
@@ -385,6 +390,36 @@ UNFOLD = {
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "/static/favicon.svg"}],
     "SITE_URL": "/",
     "LOGIN": {"form": "office.lockout.LoginForm"},
+    "STYLES": [lambda request: static("office.css")],
+    # The page's and the console's green (templates/static/design.css), light to dark.
+    "COLORS": {
+        "primary": {
+            "50": "#f1f8f4",
+            "100": "#e0f0e7",
+            "200": "#bfe0cf",
+            "300": "#98d6b7",
+            "400": "#74d5a5",
+            "500": "#35a06e",
+            "600": "#14573a",
+            "700": "#0f4a30",
+            "800": "#0d4029",
+            "900": "#0a3120",
+            "950": "#06251a",
+        },
+        "base": {
+            "50": "#f6f7f4",
+            "100": "#eff1ec",
+            "200": "#dfe4dd",
+            "300": "#c6cec6",
+            "400": "#9baba2",
+            "500": "#66746c",
+            "600": "#4a5750",
+            "700": "#37423c",
+            "800": "#26302b",
+            "900": "#151b18",
+            "950": "#0d1210",
+        },
+    },
     "ACCOUNT": {"navigation": [{"title": "Two-factor log-in", "link": reverse_lazy("second-factor-manage")}]},
     "DASHBOARD_CALLBACK": "office.index.dashboard_callback",
     "SIDEBAR": {

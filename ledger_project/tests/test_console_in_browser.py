@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from accounts.models import Account
-from ledger_project.tests.console import PASSWORD, log_in
+from ledger_project.tests.console import PASSWORD, fill_in, log_in
 from transactions import ledger
 from transactions.models import Entry
 from transactions.posting import Transfer
@@ -317,3 +317,36 @@ def test_a_visitor_enters_the_demo_with_one_click(page: Page, settings: Any):
     page.get_by_role("button", name="Ben, Everyday").click()
     ben = Account.objects.get(balance_minor=25000)
     expect(page.get_by_label("To account")).to_have_value(str(ben.pk))
+
+
+def test_a_late_no_to_the_one_before_does_not_end_the_session_of_the_next(
+    page: Page, asha: Any, account: Account, new_user: Callable[..., Any]
+):
+    ben = new_user(name="Ben", password=PASSWORD)
+    held: list[Route] = []
+    page.route("**/history?*", held.append)
+    log_in(page, asha)
+    wait_until_held(page, held)
+    page.get_by_role("button", name="Log out").click()
+    fill_in(page, ben)
+    expect(page.locator("#who")).to_have_text("Ben")
+
+    with page.expect_response("**/history?*"):
+        held[0].fulfill(status=401, json={"code": "token_revoked", "message": "Unauthorized access, token is revoked"})
+    page.get_by_role("navigation").get_by_role("link", name="Profile").click()
+    expect(page.get_by_text(ben.email)).to_be_visible()
+    expect(page.locator("#who")).to_have_text("Ben")
+
+
+def wait_until_held(page: Page, held: list[Route]) -> None:
+    """Playwright hands routes over only while it is asked something."""
+    while not held:
+        page.wait_for_timeout(20)
+
+
+def test_a_young_account_shows_each_entry_beside_the_one_before(page: Page, asha: Any, account: Account, pay):
+    pay(100, 200)
+    log_in(page, asha)
+    open_statement(page, account)
+    drawn = page.locator(".chart path.line").get_attribute("d") or ""
+    assert re.findall(r"H([0-9.]+)", drawn) == ["180.0", "360.0", "540.0", "720.0"]

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from django import template
+from django.contrib import admin
 from django.urls import reverse
 from django.utils import timezone
 
@@ -26,6 +27,7 @@ def account_panel(context: dict[str, Any], account: Account) -> dict[str, Any]:
     return {
         "account": account,
         "balance": f"{account.balance:,f}",
+        "colour": admin.site.get_model_admin(Account).state.label[account.status],
         "chart": _course(account) if may_see_entries and account.sequence else None,
         "may_see_entries": may_see_entries,
         "statement": reverse("account-statement-file", args=[account.pk]),
@@ -38,9 +40,8 @@ def _course(account: Account) -> str:
     """The balance from the account's opening until now, as office.js draws it."""
     now = timezone.now()
     rows = account_history.points(account, since=account.created_at, until=now, count=POINTS)
-    points: list[dict[str, Any]] = (
-        [{"x": _milliseconds(account.created_at), "y": 0}] if account.sequence <= POINTS else []
-    )
+    opened_at = min([account.created_at, *(row["created_at"] for row in rows[:1])])
+    points: list[dict[str, Any]] = [{"x": _milliseconds(opened_at), "y": 0}]
     points += [
         {"x": _milliseconds(row["created_at"]), "y": to_major(row["balance_after_minor"], account.currency)}
         for row in rows

@@ -53,6 +53,7 @@ def test_the_page_shows_balance_owner_course_and_latest_entries(page, boss, acco
     expect(glance.locator("canvas")).to_be_visible()
     points = json.loads(glance.locator("canvas").get_attribute("data-chart"))["values"]
     assert [point["y"] for point in points] == [0, 1000, 749.5, 749.5]
+    expect(page.locator("#submit-row")).to_have_count(0)  # there is nothing to save, and it would lie over the entries
     expect(page.get_by_text("250.50").first).to_be_visible()
 
 

@@ -103,7 +103,7 @@ def test_another_currency_is_counted_by_itself(page, boss, busy, new_user, new_a
         ("Refusals", "/admin/office/enginehour/"),
         ("Engine", "/admin/office/enginehour/"),
         ("Ledger verification", "/admin/office/verification/"),
-        ("Frozen", "/admin/accounts/account/?status__exact=FROZEN"),
+        ("Frozen", "/admin/accounts/account/?status__exact=FROZEN&kind__exact=CUSTOMER&currency=INR"),
         ("Disabled", "/admin/users/user/?is_active__exact=0&is_staff__exact=0&is_system__exact=0"),
         ("E-mail queue", "/admin/users/notification/"),
         ("Failed", "/admin/users/notification/?status__exact=FAILED"),
@@ -117,6 +117,16 @@ def test_each_tile_leads_to_the_list_behind_it(page, boss, busy, title, address)
 
     page.wait_for_url(f"**{address}")
     expect(page.locator("#changelist, #result_list").first).to_be_visible()
+
+
+def test_the_lists_of_accounts_hold_what_is_counted(boss, busy, new_user, new_account):
+    new_account(new_user(), funds=7, currency="JPY")
+    rollups.count_heads()
+    client = browser(boss)
+
+    shown = client.get("/admin/?currency=JPY").context["accounts"]
+    assert {row["label"]: row["count"] for row in shown}.items() >= {"Active": 1, "Equity of the system": 1}.items()
+    assert [len(ids(client.get(row["href"]))) for row in shown] == [row["count"] for row in shown]
 
 
 def test_the_lists_of_users_hold_who_is_counted(boss, busy, new_user):

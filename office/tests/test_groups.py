@@ -65,6 +65,15 @@ def test_they_are_there_after_migrate_and_a_second_one_changes_nothing():
     assert Group.objects.count() == len(LISTS)
 
 
+def test_an_auditor_of_before_sees_what_has_come_since():
+    call_command("migrate", verbosity=0)
+    auditor = Group.objects.get(name="Auditor").permissions
+    everything = set(auditor.all())
+    auditor.remove(Permission.objects.get(codename="export_entry"))
+    call_command("migrate", verbosity=0)
+    assert set(auditor.all()) == everything
+
+
 def test_one_migrate_of_an_empty_database_lets_the_auditor_see_and_export_everything():
     for model in (Group, Permission):
         collection(model).delete_many({})

@@ -12,6 +12,7 @@ from transactions import ledger
 from transactions.meters import Meters, meters
 from transactions.posting import Transfer
 from transactions.refusals import InsufficientFunds
+from users.tests.browsing import browser
 from users.tests.waiting import wait_until
 
 
@@ -91,3 +92,12 @@ def test_a_thread_of_its_own_writes_them_down(settings):
     wait_until(EngineHour.objects.exists)
     counts.answered([], seconds=0.001)
     wait_until(lambda: EngineHour.objects.get().calls == 2)
+
+
+def test_staff_see_an_hour_in_which_nothing_was_refused(accounts, new_user):
+    ledger.post(transfer(accounts, 1))
+    meters.flush()
+    hour = EngineHour.objects.get().pk
+    client = browser(new_user(is_staff=True, is_superuser=True))
+    for address in ("", f"{hour}/change/", "export/csv/"):
+        assert client.get(f"/admin/office/enginehour/{address}").status_code == 200

@@ -340,6 +340,36 @@ def test_who_guesses_passwords_is_locked_out_even_from_the_right_one(staff):
     assert "Too many failed attempts" in response.content.decode()
 
 
+def test_failed_log_ins_of_staff_are_in_the_audit_log_until_they_are_locked_out(staff, new_user):
+    customer = new_user(email="customer@example.com", password=PASSWORD)
+    for email in (*[staff.email] * 7, customer.email, "nobody@example.com"):
+        try_password(email, "guess", REMOTE_ADDR="10.1.2.3")
+
+    logged = list(AuditEntry.objects.order_by("pk"))
+    assert {(entry.object_pk, entry.actor, entry.remote_addr) for entry in logged} == {
+        (str(staff.pk), None, "10.1.2.3")
+    }
+    said = [entry.changes["log-in"][1] for entry in logged]
+    assert said == [*["failed"] * 4, "failed, and locked out"]
+
+
+def test_a_wrong_code_is_in_the_audit_log_as_often_as_it_counted(staff):
+    enrolled(staff)
+    client = Client()
+    client.force_login(staff)
+    for _ in range(3):  # the second and the third come too soon
+        client.post("/admin/second-factor/", {"code": "wrong"})
+    assert [entry.changes for entry in AuditEntry.objects.filter(object_pk=str(staff.pk), action=1)][-1:] == [
+        {"log-in": ["-", "failed at the second factor"]}
+    ]
+    assert sum("log-in" in (entry.changes or {}) for entry in AuditEntry.objects.all()) == 1
+
+
+def test_who_asks_for_the_log_in_itself_comes_to_the_dashboard(staff):
+    answer = Client().post("/admin/login/", {"username": staff.email, "password": PASSWORD})
+    assert (answer.status_code, answer["Location"]) == (302, "/admin/")
+
+
 def test_others_and_other_places_are_not_locked_out(staff, new_user):
     for number in range(6):
         try_password(staff.email, f"guess-{number}")

@@ -7,12 +7,20 @@
   const moment = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium", timeZone: "UTC" });
   const charts = [];
 
+  // Where the points stand: at their times, or in an account less than an hour old one beside the other, for time would
+  // show one jump and a long wait.
+  function placed(points) {
+    const young = points.at(-1).x - points[0].x < 3_600_000;
+    return points.map(({ x, y }, number) => ({ x: young ? number : x, y, at: x }));
+  }
+
   // Days on an axis of days, hours and minutes on a shorter one.
   function axisTime(points) {
-    const days = (points.at(-1).x - points[0].x) / 86_400_000;
-    const parts = days > 3 ? { day: "numeric", month: "short" } : { hour: "2-digit", minute: "2-digit" };
-    const format = new Intl.DateTimeFormat("en-GB", { ...parts, timeZone: "UTC" });
-    return (value) => format.format(value);
+    const days = (points.at(-1).at - points[0].at) / 86_400_000;
+    const isPlacedInTime = points[0].x === points[0].at;
+    const time = { hour: "2-digit", minute: "2-digit", ...(!isPlacedInTime && { second: "2-digit" }) };
+    const format = new Intl.DateTimeFormat("en-GB", { ...(days > 3 ? { day: "numeric", month: "short" } : time), timeZone: "UTC" });
+    return (value) => format.format(isPlacedInTime ? value : points[Math.round(value)].at);
   }
 
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -40,6 +48,7 @@
     const given = JSON.parse(canvas.dataset.chart);
     const line = given.kind !== "bar";
     const steps = given.kind === "steps";
+    if (steps) given.values = placed(given.values);
     const chart = new Chart(canvas, {
       type: line ? "line" : "bar",
       data: {
@@ -57,7 +66,7 @@
           legend: { display: false },
           tooltip: { displayColors: false, callbacks: {
             label: (item) => `${given.label}: ${full.format(item.parsed.y)}`,
-            ...(steps && { title: ([item]) => moment.format(item.parsed.x) }),
+            ...(steps && { title: ([item]) => moment.format(item.raw.at) }),
           } },
         },
         scales: {

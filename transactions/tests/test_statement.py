@@ -14,6 +14,7 @@ import pytest
 from bson import ObjectId
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reportlab.pdfbase import pdfmetrics
 
 from accounts.models import GENESIS, Account
 from ledger_project.mongo import database
@@ -23,6 +24,7 @@ from transactions import account_history, ledger
 from transactions.models import Entry
 from transactions.posting import AccountState, Books, Order, Transfer, carry_out
 from transactions.statement import Link, StatementBroken, statement
+from transactions.statement_letters import set_in
 
 DAY = timedelta(days=1)
 START = datetime(2026, 1, 10, 12, tzinfo=UTC)
@@ -183,6 +185,23 @@ def test_pdf(client, account):
         assert said in text
 
 
+@pytest.mark.parametrize("name", ["Ελένη Παπαδοπούλου", "Мария Иванова", "अर्जुन शर्मा", "محمد علي", "Łukasz Żółć"])
+def test_a_name_in_another_script_is_drawn_with_a_font_that_has_it(name):
+    drawn, font = set_in("Helvetica", name, 9)
+    assert font == "FiraGO_Regular"
+    assert set(map(ord, drawn)) <= set(pdfmetrics.getFont(font).face.charToGlyph)
+
+
+def test_that_font_is_in_the_file(client, account):
+    account.user.name = "Мария Иванова"
+    account.user.save(update_fields=["name"])
+    assert b"FiraGO" in get(client, account, format="pdf").content
+
+
+def test_a_name_that_every_reader_can_draw_brings_no_font_along(client, account):
+    assert b"FontFile2" not in get(client, account, format="pdf").content
+
+
 def test_a_long_pdf_goes_on_over_pages(client, new_account, account):
     payee = new_account(account.user)
     payer = new_account(account.user, funds=1000)
@@ -246,7 +265,10 @@ def test_a_period_too_full_is_refused(client, account, monkeypatch):
     monkeypatch.setattr(account_history, "MAX_ENTRIES", 9)
     response = get(client, account)
     assert (response.status_code, response.json()["code"]) == (400, "statement_too_long")
-    assert get(client, account, from_="2026-01-11").status_code == 200
+    (until,) = re.findall(r"ends at (\S+Z) or before", response.json()["message"])
+    first, rest = get(client, account, to=until), get(client, account, from_=until)
+    assert [answer.status_code for answer in (first, rest)] == [200, 200]
+    assert first.json()["statement"]["closingBalance"] == rest.json()["statement"]["openingBalance"]
 
 
 def test_of_a_ledger_that_was_tampered_with_there_is_no_statement(client, account):

@@ -42,6 +42,7 @@ async function call(method, path, body) {
   if (token) headers.Authorization = `Bearer ${token}`;
   const answer = await exchange({ method, address: `/api${path}`, headers, body: JSON.stringify(body) });
   if (answer.ok) return answer;
-  if (answer.status === 401 && token) dispatchEvent(new Event(SIGNED_OUT));
+  // An answer that comes late may be to the token of whoever was here before.
+  if (answer.status === 401 && token && token === session()?.token) dispatchEvent(new Event(SIGNED_OUT));
   throw new Refused(answer.status, isJson(answer) ? JSON.parse(answer.text) : {}, answer.headers.get("Retry-After"));
 }

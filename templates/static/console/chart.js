@@ -7,6 +7,7 @@ import { make } from "../dom.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 720;
+const HOUR = 3_600_000;
 
 export function sparkline(points, currency) {
   const height = 48;
@@ -56,12 +57,15 @@ function canvas(points, currency, height, margin) {
 function scaleOf(points, height, margin) {
   const balances = points.map(({ balance }) => balance);
   const [first, last] = [points[0].at, points.at(-1).at];
+  // In an account as young as that, time would show one jump and a long wait: there each entry gets as much room.
+  const young = last - first < HOUR;
+  const step = WIDTH / (points.length - 1 || 1);
   const [low, high] = [Math.min(...balances), Math.max(...balances)];
   const floor = 0 - roundUp(-low); // a mere minus would make a zero negative
   const top = roundUp(high) || floor + 1;
   return {
     low, high, floor, top, height, margin,
-    x: (at) => WIDTH * ((at - first) / (last - first || 1)),
+    x: (point) => (young ? step * points.indexOf(point) : WIDTH * ((point.at - first) / (last - first))),
     y: (balance) => height - margin.bottom - (height - margin.top - margin.bottom) * ((balance - floor) / (top - floor)),
   };
 }
@@ -81,11 +85,11 @@ function drawGrid(svg, { height, margin }) {
 }
 
 function drawLine(svg, points, { x, y, height }) {
-  const steps = points.slice(1).map(({ at, balance }) => `H${x(at).toFixed(1)}V${y(balance).toFixed(1)}`).join("");
-  const begin = `${x(points[0].at).toFixed(1)} ${y(points[0].balance).toFixed(1)}`;
+  const steps = points.slice(1).map((point) => `H${x(point).toFixed(1)}V${y(point.balance).toFixed(1)}`).join("");
+  const begin = `${x(points[0]).toFixed(1)} ${y(points[0].balance).toFixed(1)}`;
   const line = `M${begin}${steps}`;
   svg.append(
-    shape("path", { class: "area", d: `${line}V${height}H${x(points[0].at).toFixed(1)}Z` }),
+    shape("path", { class: "area", d: `${line}V${height}H${x(points[0]).toFixed(1)}Z` }),
     shape("path", { class: "line", d: line }),
   );
 }
@@ -94,9 +98,9 @@ function drawCursor(svg, { x, height }) {
   const line = shape("line", { class: "cursor", y1: 0, y2: height, visibility: "hidden" });
   svg.append(line);
   return {
-    moveTo({ at }) {
-      line.setAttribute("x1", x(at));
-      line.setAttribute("x2", x(at));
+    moveTo(point) {
+      line.setAttribute("x1", x(point));
+      line.setAttribute("x2", x(point));
       line.setAttribute("visibility", "visible");
     },
     hide: () => line.setAttribute("visibility", "hidden"),
@@ -106,7 +110,7 @@ function drawCursor(svg, { x, height }) {
 function nearest(points, { x }, event, svg) {
   const box = svg.getBoundingClientRect();
   const here = ((event.clientX - box.left) / box.width) * WIDTH;
-  return points.reduce((best, point) => (Math.abs(x(point.at) - here) <= Math.abs(x(best.at) - here) ? point : best));
+  return points.reduce((best, point) => (Math.abs(x(point) - here) <= Math.abs(x(best) - here) ? point : best));
 }
 
 function inWords(points, currency) {
