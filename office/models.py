@@ -53,12 +53,14 @@ class EngineHour(models.Model):
         db_table = ENGINE_HOURS
 
     @classmethod
-    def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any]) -> "EngineHour":
+    def from_db(
+        cls, db: str | None, field_names: Collection[str], values: Collection[Any], **options: Any
+    ) -> "EngineHour":
         """An hour out of its document, which lacks what did not happen in it: none of that."""
         found = dict(zip(field_names, values, strict=True))
         fields = cls._meta.concrete_fields
         known = [field.get_default() if found.get(field.attname) is None else found[field.attname] for field in fields]
-        return super().from_db(db, [field.attname for field in fields], known)
+        return super().from_db(db, [field.attname for field in fields], known, **options)
 
     def __str__(self) -> str:
         return self.hour

@@ -4,7 +4,6 @@ from datetime import timedelta
 from typing import Any
 
 from django import template
-from django.contrib import admin
 from django.urls import reverse
 from django.utils import timezone
 
@@ -15,6 +14,7 @@ from transactions import account_history
 
 POINTS = 200
 SHOWN = timedelta(days=30)
+COLOURS = {"ACTIVE": "success", "FROZEN": "info", "CLOSED": "warning"}  # as in the list of accounts
 
 register = template.Library()
 
@@ -27,7 +27,7 @@ def account_panel(context: dict[str, Any], account: Account) -> dict[str, Any]:
     return {
         "account": account,
         "balance": f"{account.balance:,f}",
-        "colour": admin.site.get_model_admin(Account).state.label[account.status],
+        "colour": COLOURS[account.status],
         "chart": _course(account) if may_see_entries and account.sequence else None,
         "may_see_entries": may_see_entries,
         "statement": reverse("account-statement-file", args=[account.pk]),
