@@ -164,25 +164,20 @@ def with_extras(body: Any, extras: dict[str, Any]) -> Any:
     return body
 
 
-def ids_named_by(operation: dict) -> set[str]:
-    """The names of the parameters and of the body's fields, at any depth, that are ids."""
-    found = {p["name"] for p in map(resolved, operation.get("parameters", [])) if is_id(p["schema"])}
+def inputs(operation: dict) -> Iterator[tuple[str, dict]]:
+    """The name and the schema of each parameter, and of each field of the body at any depth."""
+    for parameter in map(resolved, operation["parameters"]):
+        yield parameter["name"], parameter["schema"]
     for content in operation.get("requestBody", {}).get("content", {}).values():
-        found.update(ids_within(resolved(content["schema"])))
-    return found
+        yield from fields_of(resolved(content["schema"]))
 
 
-def ids_within(schema: dict) -> Iterator[str]:
+def fields_of(schema: dict) -> Iterator[tuple[str, dict]]:
     for name, described in schema.get("properties", {}).items():
         field = resolved(described)
-        if is_id(field):
-            yield name
-        yield from ids_within(field)
-        yield from ids_within(resolved(field.get("items", {})))
-
-
-def is_id(schema: dict) -> bool:
-    return schema.get("pattern", "").endswith(HEX_OF_24)
+        yield name, field
+        yield from fields_of(field)
+        yield from fields_of(resolved(field.get("items", {})))
 
 
 def names_in(template: Any) -> set[str]:
@@ -318,8 +313,16 @@ def test_every_operation_has_its_row_and_every_row_its_operation():
 def test_every_id_that_an_operation_takes_is_filled_in_by_its_row():
     for operation_id, (_, _, operation) in OPERATIONS.items():
         row = ROWS[operation_id]
-        assert ids_named_by(operation) <= names_in(row.takes) | names_in(row.body), operation_id
+        ids = {name for name, schema in inputs(operation) if schema.get("pattern", "").endswith(HEX_OF_24)}
+        assert ids <= names_in(row.takes) | names_in(row.body), operation_id
         assert ("requestBody" in operation) == (row.body is not None), operation_id
+
+
+def test_no_operation_takes_an_address_to_call():
+    for operation_id, (_, _, operation) in OPERATIONS.items():
+        for name, schema in inputs(operation):
+            assert not re.search(r"ur[il]s?$|host|callback|hook", name.lower()), (operation_id, name)
+            assert "uri" not in schema.get("format", ""), (operation_id, name)
 
 
 @pytest.mark.parametrize("role", ROLES)

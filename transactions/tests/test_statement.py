@@ -377,3 +377,10 @@ def test_nothing_is_changed_by_looking(client, account):
         client.get(f"/api/accounts/{account.pk}/{path}")
     assert [json.dumps(row, default=str) for row in database()["entries"].find()] == before
     assert Entry.objects.count() == 10
+
+
+@pytest.mark.parametrize("path", ["balance", "history"])
+@pytest.mark.parametrize("media_type", ["text/csv", "application/pdf"])
+def test_only_a_statement_is_a_file(client, account, path, media_type):
+    assert client.get(f"/api/accounts/{account.pk}/{path}", headers={"Accept": media_type}).status_code == 406
+    assert client.get(f"/api/accounts/{account.pk}/statement", headers={"Accept": media_type}).status_code == 200
