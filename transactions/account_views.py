@@ -5,6 +5,7 @@ from django.http import HttpResponse, HttpResponseBase
 from django.utils import timezone
 from rest_framework import viewsets
 from rest_framework.decorators import action
+from rest_framework.renderers import BaseRenderer
 from rest_framework.response import Response
 
 from accounts.views import own_account
@@ -46,7 +47,7 @@ class _PdfAccepted(JSONRenderer):
 class AccountHistoryViewSet(viewsets.ViewSet):
     """One of the caller's accounts, as it was."""
 
-    def get_renderers(self) -> list[JSONRenderer]:
+    def get_renderers(self) -> list[BaseRenderer]:
         """A statement is a file, too."""
         return [JSONRenderer(), *([_CsvAccepted(), _PdfAccepted()] if self.action == "statement" else ())]
 
