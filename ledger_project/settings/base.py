@@ -343,7 +343,7 @@ SPECTACULAR_SETTINGS = {
         "have a 405 `method_not_allowed`."
     ),
     "TAGS": [
-        {"name": "Authentication", "description": "Register, log in, log out."},
+        {"name": "Authentication", "description": "Register, log in and out; sessions and passwords."},
         {"name": "Accounts", "description": "Open accounts, read balances and statements."},
         {"name": "Transactions", "description": "Move money, and look back."},
         {"name": "Service", "description": "For those who run it."},

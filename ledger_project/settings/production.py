@@ -44,8 +44,8 @@ SIMPLE_JWT = simple_jwt(_strong_secret("JWT_SIGNING_KEY"))
 if SIMPLE_JWT["SIGNING_KEY"] == SECRET_KEY:
     raise ImproperlyConfigured("JWT_SIGNING_KEY equals SECRET_KEY: one leak would open both doors")
 ALLOWED_HOSTS = [host for host in _required("ALLOWED_HOSTS").split(",") if host]
-if "*" in ALLOWED_HOSTS:
-    raise ImproperlyConfigured("ALLOWED_HOSTS lets every host in: name the ones that are yours")
+if not ALLOWED_HOSTS or "*" in ALLOWED_HOSTS:
+    raise ImproperlyConfigured("ALLOWED_HOSTS lets every host in, or none: name the ones that are yours")
 # Whoever asks cannot choose it: a link that leads to a host of the asker's would hand the secret over.
 PUBLIC_URL = (env.str("PUBLIC_URL", default="") or f"https://{ALLOWED_HOSTS[0].lstrip('.')}").rstrip("/")
 if urlsplit(PUBLIC_URL).scheme != "https":

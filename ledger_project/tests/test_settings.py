@@ -73,6 +73,7 @@ def test_the_deployment_check_is_clean():
         ("JWT_SIGNING_KEY", "changeme" * 10, "JWT_SIGNING_KEY is weak"),
         ("ALLOWED_HOSTS", None, "ALLOWED_HOSTS is not set"),
         ("ALLOWED_HOSTS", "*", "ALLOWED_HOSTS"),
+        ("PUBLIC_URL", "http://ledger.bank.test", "PUBLIC_URL is not https"),
         ("MONGODB_URI", None, "MONGODB_URI is not set"),
         ("MONGODB_URI", "mongodb://db.bank.test/ledger", "names no replicaSet"),
         ("REDIS_URL", None, "REDIS_URL is not set"),

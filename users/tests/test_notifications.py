@@ -47,6 +47,9 @@ def html_of(sent) -> str:
     ("kind", "payload", "subject"),
     [
         (Kind.WELCOME, {}, "Welcome to Backend Ledger"),
+        (Kind.PASSWORD_CHANGED, {}, "Your password was changed"),
+        (Kind.PASSWORD_RESET, {}, "Set a new password"),
+        (Kind.VERIFY_EMAIL, {}, "Confirm your e-mail"),
         (Kind.TRANSFER_SENT, TRANSFER, "You sent 10.5 INR"),
         (Kind.TRANSFER_RECEIVED, TRANSFER, "You received 10.5 INR"),
         (Kind.TRANSFER_FAILED, FAILED, "Your transfer of 10.5 INR failed"),
