@@ -59,6 +59,7 @@ app.conf.update(
             "args": [BeatLazyFunc(time.time)],
             "schedule": settings.CANARY_SECONDS,
             "last_run_at": datetime.fromtimestamp(0, tz=UTC),  # due as soon as beat is up
+            "options": {"expires": 60},  # in a night without workers they do not pile up
         },
         "sweep": {
             "task": "transactions.tasks.tell_parties",

@@ -183,6 +183,7 @@ def redis_full(house) -> Iterator[None]:
         client.config_set("maxmemory", 1)  # the default is to refuse what needs more
         try:
             yield
+            wait_until(lambda: "command not allowed" in (house.directory / "worker.log").read_text())
         finally:
             client.config_set("maxmemory", 0)
 
