@@ -1,4 +1,4 @@
-"""Bodies of requests: they say how long they are, and who sends one slowly holds up half of a process's threads at most.
+"""Bodies of requests: they say how long they are, and slow ones hold up half of a process's threads at most.
 
 The web server hands a request over once its head is there. Reading the body then blocks a thread, for as long as the
 client likes: the read cannot be interrupted, and the server has no time limit for it. See ADR 0014 for what is left.

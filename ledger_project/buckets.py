@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ledger_project.quick_redis import QuickRedis
 
-LEASE_SECONDS = 1.0
+LEASE_SECONDS = 10.0
 MOST_LEASES = 50_000
 MOST_IN_MEMORY = 10_000
 MICROSECONDS = 1_000_000
@@ -35,7 +35,7 @@ class Policy(NamedTuple):
     def lease(self) -> int:
         """How many permits a process takes at once: what a tenth of a second brings back, so mostly one.
 
-        A lease is void after a second. Ten processes may waste all that they lease, and nobody has less for it.
+        A lease is void after ten seconds. So many processes may waste what they lease, and nobody has less for it.
         """
         return max(self.quota // (self.window * 10), 1)
 
@@ -139,15 +139,16 @@ class Leases:
 
     def take(self, charge: Charge) -> Standing | None:
         """How the bucket stands, if `charge` was paid from a lease."""
+        key = charge.key
         with self._lock:
-            left, until, standing = self._held.get(charge.key, (0, 0.0, None))
+            left, until, standing = self._held.get(key, (0, 0.0, None))
             if standing is None or not 0 < charge.cost <= left or time.monotonic() > until:
                 return None
-            self._held[charge.key] = (left - charge.cost, until, standing)
+            self._held[key] = (left - charge.cost, until, standing)
         return standing._replace(left=standing.left + left - charge.cost)
 
     def put(self, charge: Charge, more: int, standing: Standing) -> None:
-        """Keep `more` permits for the next second."""
+        """Keep `more` permits for ten seconds."""
         if not more:
             return
         with self._lock:

@@ -26,14 +26,15 @@ from drf_spectacular.utils import (
 from rest_framework import exceptions, serializers
 
 from ledger_project import jsonio
+from ledger_project.bodies import LengthRequired
 from ledger_project.errors import InternalError, LedgerError, Unavailable
 from ledger_project.jsonio import PayloadTooLarge
+from ledger_project.openapi_service import SERVICE, SERVICE_PATHS, Schema
 from ledger_project.problems import PROBLEM_JSON, exception_handler, problem
 from ledger_project.serializers import RequestSerializer
+from ledger_project.throttles import Throttled
 
-Schema = dict[str, Any]
-
-AUTHENTICATION, ACCOUNTS, TRANSACTIONS, SERVICE = TAGS = ("Authentication", "Accounts", "Transactions", "Service")
+AUTHENTICATION, ACCOUNTS, TRANSACTIONS, _ = TAGS = ("Authentication", "Accounts", "Transactions", SERVICE)
 REQUEST_ID = "9f1c2b7e4d5a4c0b8e3f6a7d1c2b3e4f"
 OBJECT_ID = {"type": "string", "pattern": "^[0-9a-fA-F]{24}$", "examples": ["66f0c1b2a4e5d6f708192a3b"]}
 METHODS = ("post", "get", "put", "patch", "delete")
@@ -216,7 +217,7 @@ def _add_shared_responses(described: Schema) -> None:
     responses = described["responses"]
     needs_token = {} not in described["security"]
     for name, (status, _) in SHARED.items():
-        applies = {401: needs_token, 413: "requestBody" in described, 415: "requestBody" in described}
+        applies = {401: needs_token, **dict.fromkeys((411, 413, 415), "requestBody" in described)}
         if applies.get(status, True):
             responses.setdefault(str(status), {"$ref": f"#/components/responses/{name}"})
     described["responses"] = dict(sorted(responses.items()))
@@ -241,7 +242,11 @@ def _shared_response(name: str) -> Schema:
 
 
 def _headers_of(status: int) -> Schema:
-    names = ["X-Request-Id"] + ["Retry-After"] * (status == HTTPStatus.SERVICE_UNAVAILABLE)
+    names = ["X-Request-Id"]
+    if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+        names += ["Retry-After"]
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        names += ["RateLimit", "RateLimit-Policy"]
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
@@ -256,8 +261,10 @@ SHARED: dict[str, tuple[int, list[Exception]]] = {
         ],
     ),
     "NotAcceptable": (406, [exceptions.NotAcceptable()]),
+    "LengthRequired": (411, [LengthRequired()]),
     "PayloadTooLarge": (413, [PayloadTooLarge()]),
     "UnsupportedMediaType": (415, [exceptions.UnsupportedMediaType("text/plain")]),
+    "Throttled": (429, [Throttled()]),
     "InternalError": (500, [InternalError()]),
     "Unavailable": (503, [Unavailable()]),
 }
@@ -280,115 +287,19 @@ HEADERS = {
         "description": "Repeat the same request after this many seconds.",
         "schema": {"type": "integer", "minimum": 1, "examples": [1]},
     },
+    "RateLimit": {
+        "description": "How the limits stand that this request counts for: `r` requests are left, all in `t` seconds.",
+        "schema": {"type": "string", "examples": ['"user";r=0;t=60, "address";r=119000;t=1']},
+    },
+    "RateLimit-Policy": {
+        "description": "These limits: `q` requests at once, and as many again in the course of `w` seconds.",
+        "schema": {"type": "string", "examples": ['"user";q=6000;w=60, "address";q=120000;w=60']},
+    },
     "WWW-Authenticate": {
         "description": "The scheme to use: Bearer.",
         "schema": {"type": "string", "examples": ['Bearer realm="api"']},
     },
 }
-
-
-def _service(operation_id: str, summary: str, description: str, **responses: tuple[str, Schema]) -> Schema:
-    """The path item of a plain view: GET, open to everybody; `responses` are (description, content) by `_status`."""
-    return {
-        "get": {
-            "operationId": operation_id,
-            "summary": summary,
-            "description": description,
-            "tags": [SERVICE],
-            "security": [{}],
-            "responses": {
-                status.lstrip("_"): {"description": said, "content": content}
-                for status, (said, content) in responses.items()
-            },
-        }
-    }
-
-
-def _json(schema: Schema, **examples: Any) -> Schema:
-    named = {name: {"value": value} for name, value in examples.items()}
-    return {"application/json": {"schema": schema, "examples": named}}
-
-
-def _readiness(*statuses: str) -> Schema:
-    checks = {name: {"type": "string"} for name in ("mongodb", "migrations", "redis", "workers")}
-    return {
-        "type": "object",
-        "required": ["status", "checks", "lastRoundTripSeconds"],
-        "properties": {
-            "status": {"type": "string", "enum": list(statuses)},
-            "checks": {"type": "object", "required": list(checks), "properties": checks},
-            "lastRoundTripSeconds": {
-                "type": ["number", "null"],
-                "description": "How long ago beat sent the newest message that came through the broker to a worker.",
-            },
-        },
-    }
-
-
-ALL_OK = {"mongodb": "ok", "migrations": "ok", "redis": "ok", "workers": "ok"}
-ANY_DOCUMENT = {"type": "object", "additionalProperties": True}
-SERVICE_PATHS = {
-    "/healthz": _service(
-        "getHealth",
-        "Ask whether the process lives",
-        "Answers without touching anything else.",
-        _200=(
-            "It is.",
-            _json(
-                {"type": "object", "required": ["status"], "properties": {"status": {"const": "ok"}}},
-                alive={"status": "ok"},
-            ),
-        ),
-    ),
-    "/readyz": _service(
-        "getReadiness",
-        "Ask whether money can move",
-        "The state of each part. Without Redis or workers the service is `degraded`, yet complete: e-mail waits.",
-        _200=(
-            "Money can move.",
-            _json(
-                _readiness("ok", "degraded"),
-                ready={"status": "ok", "checks": ALL_OK, "lastRoundTripSeconds": 4.2},
-                degraded={
-                    "status": "degraded",
-                    "checks": ALL_OK | {"workers": "down: none seen"},
-                    "lastRoundTripSeconds": None,
-                },
-            ),
-        ),
-        _503=(
-            "Money cannot move: MongoDB has no writable primary, or migrations are missing.",
-            _json(
-                _readiness("unavailable"),
-                unavailable={
-                    "status": "unavailable",
-                    "checks": ALL_OK | {"mongodb": "down: ServerSelectionTimeoutError"},
-                    "lastRoundTripSeconds": None,
-                },
-            ),
-        ),
-    ),
-    "/api/schema/": _service(
-        "getSchema",
-        "This document",
-        "OpenAPI 3.1, as YAML, or as JSON with `?format=json` or an `Accept` header that prefers it.",
-        _200=("The document.", {"application/yaml": {"schema": ANY_DOCUMENT}, **_json(ANY_DOCUMENT)}),
-    ),
-    "/api/docs/": _service(
-        "getDocs",
-        "This document, to be read and tried",
-        "Swagger UI; all of it is served from here.",
-        _200=("A page.", {"text/html": {"schema": {"type": "string"}}}),
-    ),
-}
-SERVICE_PATHS["/api/schema/"]["get"]["parameters"] = [
-    {
-        "name": "format",
-        "in": "query",
-        "description": "Goes before the Accept header.",
-        "schema": {"type": "string", "enum": ["yaml", "json"]},
-    }
-]
 
 
 # --- The document, made once a process ---------------------------------------------------------------------------

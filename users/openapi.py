@@ -3,7 +3,10 @@
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.utils import extend_schema_view
 
+from ledger_project.errors import Unavailable
+from ledger_project.hashing import TooManyLogins
 from ledger_project.openapi import AUTHENTICATION, answer, body, operation, refusal, refusal_when
+from ledger_project.throttles import LoginLocked, Throttled
 from users.api_sessions import RefreshRefused, SessionNotFound
 from users.links import LinkRefused
 from users.passwords import WrongPassword
@@ -82,6 +85,8 @@ describe_auth = extend_schema_view(
             refusal_when("short_password", lambda: RegisterRequest.read(REGISTRATION | {"password": "mango"})),
             refusal_when("common_password", lambda: RegisterRequest.read(REGISTRATION | {"password": "password1"})),
             refusal(EmailTaken),
+            refusal(Unavailable),
+            refusal(TooManyLogins),
         ],
     ),
     login=operation(
@@ -89,9 +94,10 @@ describe_auth = extend_schema_view(
         tag=AUTHENTICATION,
         summary="Log in and get a token",
         description=(
-            "An unknown e-mail, a wrong password and a disabled user get the same answer in the same time. With "
-            "`refresh` the token is a short one, and a refresh token comes with it. Who has a second factor sends its "
-            "code as `otp`."
+            "An unknown e-mail, a wrong password and a disabled user get the same answer in the same time. "
+            "After some of them in a row for one e-mail, or from one address, no password is right for a while: "
+            "429 `login_locked`. With `refresh` the token is a short one, and a refresh token comes with it. Who has a "
+            "second factor sends its code as `otp`."
         ),
         request=body(LoginRequest, login=LOGIN, with_refresh=LOGIN | {"refresh": True}),
         answers={200: answer(SessionAnswer, "Logged in.", logged_in=SESSION, with_refresh=SESSION | REFRESH)},
@@ -101,6 +107,10 @@ describe_auth = extend_schema_view(
             refusal(OtpRequired),
             refusal(OtpInvalid),
             refusal(EmailNotVerified),
+            refusal(Throttled),
+            refusal(LoginLocked),
+            refusal(Unavailable),
+            refusal(TooManyLogins),
         ],
     ),
     refresh=operation(

@@ -340,7 +340,9 @@ SPECTACULAR_SETTINGS = {
         "Money is a JSON number in major units (500, 10.5), exact to the last digit. Ids are 24 hex digits. Every path "
         "answers with and without its trailing slash. Every refusal is `application/problem+json` with a `message` for "
         "people and a `code` for programs; an unknown path is a 404 `not_found`, a method that a path does not "
-        "have a 405 `method_not_allowed`."
+        "have a 405 `method_not_allowed`.\n\n"
+        "Answers say in `RateLimit` how many requests are left to you; a batch counts as its transfers. Past that: 429 "
+        "`throttled`, with `Retry-After`."
     ),
     "TAGS": [
         {"name": "Authentication", "description": "Register, log in and out; sessions and passwords."},

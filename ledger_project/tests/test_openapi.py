@@ -336,7 +336,7 @@ def test_anybody_gets_the_schema_as_yaml(path: str):
 def test_who_prefers_json_gets_json(accept: str):
     response = Client().get("/api/schema/", headers={"Accept": accept})
     assert "json" in response["Content-Type"]
-    assert response["Vary"] == "Accept"
+    assert "Accept" in response["Vary"].split(", ")
     assert response.json() == openapi.document()
 
 

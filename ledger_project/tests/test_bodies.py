@@ -1,0 +1,89 @@
+"""Bodies without a length, and bodies that do not end."""
+
+import json
+import socket
+from threading import Semaphore
+
+import pytest
+
+from ledger_project import bodies
+from ledger_project.bodies import Body, SlowBodies
+from ledger_project.tests.dumps import dump
+from ledger_project.tests.test_problems import assert_problem
+from transactions.tests.web import web
+from users.authentication import issue_token
+
+
+@pytest.mark.parametrize("path", ["/api/accounts", "/api/transactions", "/api/auth/login", "/api/auth/register"])
+def test_a_body_in_chunks_is_refused_and_not_taken_for_an_empty_one(client_of, system_user, path):
+    before = dump()
+    response = client_of(system_user).post(path, {"name": "Savings"}, HTTP_TRANSFER_ENCODING="chunked")
+    assert_problem(response, 411, "length_required")
+    assert dump() == before
+
+
+def test_who_finds_all_places_taken_is_told_to_come_again(monkeypatch):
+    monkeypatch.setattr(Body, "places", Semaphore(0))
+    monkeypatch.setattr(bodies, "PATIENCE_SECONDS", 0)
+    for read in (Body(object()).read, Body(object()).readline):
+        with pytest.raises(SlowBodies):
+            read(10)
+
+
+def test_a_place_is_free_again_after_a_read_that_failed(monkeypatch):
+    monkeypatch.setattr(Body, "places", Semaphore(1))
+    for _ in range(2):
+        with pytest.raises(AttributeError):
+            Body(object()).read(10)
+
+
+@pytest.mark.parametrize(
+    "limit", [("MAX_REQUEST_BYTES", "/api/accounts"), ("MAX_BATCH_BYTES", "/api/transactions/batch")]
+)
+def test_a_batch_may_be_larger_than_other_requests(client_of, new_user, settings, limit):
+    name, path = limit
+    settings.MAX_REQUEST_BYTES, settings.MAX_BATCH_BYTES = 1000, 2000
+    client, most = client_of(new_user()), getattr(settings, name)
+    fits, too_large = (b'{"transfers": [], "name": ""' + b" " * (size - 29) + b"}" for size in (most, most + 1))
+    assert client.post(path, fits, content_type="application/json").status_code in (201, 400)
+    assert_problem(client.post(path, too_large, content_type="application/json"), 413, "payload_too_large")
+
+
+def test_clients_that_never_finish_do_not_hold_up_those_who_read(tmp_path, new_user):
+    """More of them than both processes have threads."""
+    user = new_user()
+    head = (
+        b"POST /api/accounts HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Authorization: Bearer " + issue_token(user).encode() + b"\r\nContent-Length: 100\r\n\r\n{"
+    )
+    with web(tmp_path / "log") as server:
+        slow = [socket.create_connection(("127.0.0.1", server.port), timeout=30) for _ in range(100)]
+        for connection in slow:
+            connection.sendall(head)
+        refused = [connection for connection in slow[-60:] if b" 503 " in _first_line(connection)]
+        assert server.answers()
+        for connection in slow:
+            connection.close()
+        assert refused
+        assert _post(server.port, user) == 201
+
+
+def _first_line(connection: socket.socket) -> bytes:
+    connection.settimeout(2)
+    try:
+        return connection.recv(64)
+    except TimeoutError:
+        return b""
+
+
+def _post(port: int, user) -> int:
+    body = json.dumps({"name": "Savings"}).encode()
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(
+            b"POST /api/accounts HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            b"Authorization: Bearer "
+            + issue_token(user).encode()
+            + b"\r\nContent-Length: %d\r\n\r\n" % len(body)
+            + body
+        )
+        return int(connection.recv(64).split()[1])
