@@ -20,7 +20,7 @@ _redis_number = int(WORKER.removeprefix("gw")) + 1 if WORKER.startswith("gw") el
 REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0").rsplit("/", 1)[0] + f"/{_redis_number}"
 CACHES = redis_cache(REDIS_URL)
 # Thousands of tests have one address; those of the limits set their own. Their machine may be busy for a while.
-THROTTLES = throttles(**LIMITS | dict.fromkeys(("address", "anonymous", "login", "register"), "1000000/60"))
+THROTTLES = throttles(**LIMITS | dict.fromkeys(("user", "address", "anonymous", "login", "register"), "1000000/60"))
 THROTTLE_REDIS_TIMEOUT_SECONDS = env.float("THROTTLE_REDIS_TIMEOUT_SECONDS", default=1.0)
 
 METERS_FLUSH_SECONDS = None  # tests flush when they look
