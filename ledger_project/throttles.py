@@ -102,10 +102,10 @@ def spend(*charges: Charge, refused: type[Throttled] = Throttled) -> None:
 def charge_user(user: ObjectId, *, items: int) -> None:
     """Take as many permits as a request of the user's has `items`, the request's own, which it has paid, among them.
 
-    Raises Throttled. What is larger than a whole bucket takes a whole one.
+    Raises Throttled. What is larger than a whole bucket, less what this process has leased from it, takes all of it.
     """
     user_policy = policy("user")
-    cost = min(items, user_policy.quota) - 1
+    cost = min(items, user_policy.quota - user_policy.lease + 1) - 1
     if cost > 0:
         spend(Charge(user_policy, str(user), cost))
 
