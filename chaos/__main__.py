@@ -1,0 +1,210 @@
+"""`make chaos`: break what can break, under load, and see that nothing is lost, doubled or forgotten.
+
+    python -m chaos [--short] [--seed SEED] [--only FAULT ...] [--minutes N] [--breaks]
+
+Exit code 0 when every check held and the aim was reached; 1 when a check did not hold: then its history is printed,
+and the seed makes the same faults come again; 2 when the run could not be made; 3 when time was up before the aim.
+"""
+
+import argparse
+import random
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from chaos import report
+from chaos.checks import Checks, Violation, told
+from chaos.clients import Load
+from chaos.cluster import ROOT, Cluster
+from chaos.faults import FAULTS, Fault
+from ledger_project.embedded import DidNotStart
+
+RESULTS = ROOT / "chaos" / "results"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How far a run goes: `rounds` of every kind alone, then as many pairs; it ends with time or with the aim."""
+
+    minutes: float
+    rounds: int
+    pairs: int
+    transfers: int
+    pause_seconds: float
+
+
+FULL = Plan(minutes=40, rounds=3, pairs=8, transfers=50_000, pause_seconds=0.3)
+SHORT = Plan(minutes=1.2, rounds=1, pairs=0, transfers=0, pause_seconds=0.2)
+SHORT_FAULTS = (
+    "primary killed after a commit",
+    "primary cut off from the others",
+    "web process killed",
+    "celery child killed after sending",
+    "redis killed",
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """Faults that last at the same time, and for how long."""
+
+    faults: tuple[Fault, ...]
+    seconds: float
+
+
+def main() -> int:
+    """Run it; the exit code."""
+    signal.signal(signal.SIGTERM, _stop)
+    asked = _options()
+    if asked.breaks:
+        return _breaks(asked.seed)
+    plan = SHORT if asked.short else FULL
+    names = asked.only or (SHORT_FAULTS if asked.short else list(FAULTS))
+    have_tools()
+    try:
+        with Cluster(asked.seed, broken=asked.broken) as cluster:
+            return Run(cluster, plan, _possible(cluster, names), asked).outcome()
+    except (DidNotStart, subprocess.CalledProcessError) as error:
+        _say(f"make chaos: {error} {getattr(error, 'stderr', '') or ''}")
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _stop(signum: int, frame: FrameType | None) -> NoReturn:
+    """Unwind, so that what was started is ended."""
+    raise SystemExit(143)
+
+
+def _options() -> argparse.Namespace:
+    options = argparse.ArgumentParser(prog="python -m chaos", description=__doc__.splitlines()[0])
+    options.add_argument("--short", action="store_true", help="a handful of faults, in 90 seconds")
+    options.add_argument("--seed", default=secrets.token_hex(4), help="of a run that is to come again")
+    options.add_argument("--only", action="append", choices=FAULTS, help="just this fault; may be repeated")
+    options.add_argument("--minutes", type=float, help="end after so long")
+    options.add_argument("--breaks", action="store_true", help="break the engine on purpose, and see that it is caught")
+    options.add_argument("--broken", default="", help="run with this break of breaks.py")
+    return options.parse_args()
+
+
+def have_tools() -> None:
+    """Install what the faults need where that is ours to do; without it some faults are left out."""
+    wanted = {"ip": "iproute2"} if not shutil.which("ip") else {}
+    if not next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None):
+        wanted["faketime"] = "libfaketime"
+    import os
+
+    if wanted and os.geteuid() == 0 and shutil.which("apt-get"):
+        for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *wanted.values()]):
+            subprocess.run(["apt-get", *command], check=False, capture_output=True)  # noqa: S603, S607
+
+
+def _possible(cluster: Cluster, names: list[str]) -> list[Fault]:
+    """Those of the faults that this machine can be made to have; what is left out is said."""
+    has = {"": True, "root": cluster.is_root, "clock": bool(cluster.members[0].environment)}
+    left_out = [name for name in names if not has[FAULTS[name].needs]]
+    if left_out:
+        _say(f"left out, for want of root, /dev/net/tun or libfaketime: {', '.join(left_out)}")
+    return [FAULTS[name] for name in names if name not in left_out]
+
+
+def schedule(seed: str, plan: Plan, faults: list[Fault]) -> list[Step]:
+    """What comes when: the same for the same seed."""
+    chance = random.Random(f"{seed} schedule")  # noqa: S311
+    steps = [Step((fault,), chance.uniform(1.5, 4)) for _ in range(plan.rounds) for fault in faults]
+    for _ in range(plan.pairs):
+        one = chance.choice(faults)
+        other = chance.choice([fault for fault in faults if fault.part != one.part])
+        steps.append(Step((one, other), chance.uniform(2, 5)))
+    chance.shuffle(steps)
+    return steps
+
+
+class Run:
+    """One run: load, fault after fault, checks after each, and what came of it."""
+
+    def __init__(self, cluster: Cluster, plan: Plan, faults: list[Fault], asked: argparse.Namespace) -> None:
+        self.cluster, self.plan, self.asked = cluster, plan, asked
+        self.steps = schedule(asked.seed, plan, faults)
+        self.began = time.monotonic()
+        self.deadline = self.began + 60 * (asked.minutes or plan.minutes)
+
+    def outcome(self) -> int:
+        """The exit code, once everything is written down."""
+        _say(f"seed {self.asked.seed}; everything runs; {len(self.steps)} steps")
+        self.load = Load(self.cluster, pause_seconds=self.plan.pause_seconds)
+        self.checks = Checks(self.load)
+        self.load.start()
+        try:
+            self._strike_all()
+            self.load.end()
+            _say(f"{self._clock()} all faults are over; checking everything, and waiting for the mail")
+            self.checks.at_the_end()
+        except Violation as violation:
+            self.load.end()
+            _say(told(violation, self.load))
+            self._keep_logs()
+            return 1
+        finally:
+            self.load.over.set()
+        summary = report.summary(self.load, self.checks, self.cluster, time.monotonic() - self.began)
+        whole = not (self.asked.only or self.asked.short or self.asked.broken)
+        report.write(RESULTS if whole else ROOT / "var" / "chaos", summary, self.load.history, _say)
+        reached = self.load.history.acknowledged >= self.plan.transfers and self.struck == len(self.steps)
+        return 0 if reached else 3
+
+    def _strike_all(self) -> None:
+        """Fault after fault, and then load until the aim is reached or time is up."""
+        self.struck = 0
+        for number, step in enumerate(self.steps):
+            if time.monotonic() > self.deadline:
+                return
+            self._strike(number, step)
+            self.struck += 1
+        aim = self.plan.transfers
+        while self.load.history.acknowledged < aim and time.monotonic() < self.deadline:
+            time.sleep(1)
+
+    def _strike(self, number: int, step: Step) -> None:
+        chance = random.Random(f"{self.asked.seed} step {number}")  # noqa: S311
+        name = " + ".join(fault.name for fault in step.faults)
+        began = time.monotonic()
+        with ExitStack() as stack:
+            for fault in step.faults:
+                stack.enter_context(fault.strike(self.cluster, chance))
+            time.sleep(step.seconds)
+        self.load.history.faults.append((began, time.monotonic(), name))
+        self.checks.after_healing()
+        done = f"{self.load.history.acknowledged:,} acknowledged"
+        _say(f"{self._clock()} {name}: answers after {self.checks.answered_seconds[-1]:.1f} s; {done}")
+
+    def _clock(self) -> str:
+        return f"{time.monotonic() - self.began:6.1f} s"
+
+    def _keep_logs(self) -> None:
+        kept = ROOT / "var" / "chaos-logs"
+        shutil.rmtree(kept, ignore_errors=True)
+        for log in self.cluster.directory.glob("*/log"):
+            (kept / log.parent.name).mkdir(parents=True, exist_ok=True)
+            shutil.copy(log, kept / log.parent.name)
+        _say(f"the servers' logs: {kept.relative_to(ROOT)}")
+
+
+def _breaks(seed: str) -> int:
+    return 2
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(main())
