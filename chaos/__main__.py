@@ -7,6 +7,7 @@ and the seed makes the same faults come again; 2 when the run could not be made;
 """
 
 import argparse
+import os
 import random
 import secrets
 import shutil
@@ -43,6 +44,7 @@ class Plan:
 
 FULL = Plan(minutes=40, rounds=3, pairs=8, transfers=50_000, pause_seconds=0.3)
 SHORT = Plan(minutes=1.2, rounds=1, pairs=0, transfers=0, pause_seconds=0.2)
+ONLY = Plan(minutes=10, rounds=2, pairs=0, transfers=0, pause_seconds=0.3)
 SHORT_FAULTS = (
     "primary killed after a commit",
     "primary cut off from the others",
@@ -50,6 +52,14 @@ SHORT_FAULTS = (
     "celery child killed after sending",
     "redis killed",
 )
+
+# What brings each break of breaks.py to light.
+CAUGHT_BY = {
+    "write concern 1": ["primary cut off from the others"],
+    "no idempotency check": ["redis flushed"],
+    "no version guard": ["redis flushed"],
+    "mail inside the request": ["mail server down"],
+}
 
 
 @dataclass(frozen=True)
@@ -66,7 +76,7 @@ def main() -> int:
     asked = _options()
     if asked.breaks:
         return _breaks(asked.seed)
-    plan = SHORT if asked.short else FULL
+    plan = SHORT if asked.short else ONLY if asked.only else FULL
     names = asked.only or (SHORT_FAULTS if asked.short else list(FAULTS))
     have_tools()
     try:
@@ -100,8 +110,6 @@ def have_tools() -> None:
     wanted = {"ip": "iproute2"} if not shutil.which("ip") else {}
     if not next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None):
         wanted["faketime"] = "libfaketime"
-    import os
-
     if wanted and os.geteuid() == 0 and shutil.which("apt-get"):
         for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *wanted.values()]):
             subprocess.run(["apt-get", *command], check=False, capture_output=True)  # noqa: S603, S607
@@ -122,8 +130,8 @@ def schedule(seed: str, plan: Plan, faults: list[Fault]) -> list[Step]:
     steps = [Step((fault,), chance.uniform(1.5, 4)) for _ in range(plan.rounds) for fault in faults]
     for _ in range(plan.pairs):
         one = chance.choice(faults)
-        other = chance.choice([fault for fault in faults if fault.part != one.part])
-        steps.append(Step((one, other), chance.uniform(2, 5)))
+        others = [fault for fault in faults if fault.part != one.part]
+        steps.append(Step((one, *([chance.choice(others)] if others else [])), chance.uniform(2, 5)))
     chance.shuffle(steps)
     return steps
 
@@ -199,7 +207,16 @@ class Run:
 
 
 def _breaks(seed: str) -> int:
-    return 2
+    """Run once with each break and the faults that bring it to light; 0 when every one was caught."""
+    caught = {}
+    for name, faults in CAUGHT_BY.items():
+        only = [word for fault in faults for word in ("--only", fault)]
+        command = [sys.executable, "-m", "chaos", "--seed", seed, "--broken", name, "--minutes", "3", *only]
+        ended = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603
+        found = [line for line in ended.stdout.splitlines() if line.startswith("VIOLATION")]
+        caught[name] = bool(found) and ended.returncode == 1
+        _say(f"{name}: {'caught: ' + found[0] if caught[name] else 'NOT CAUGHT: ' + ended.stdout[-1000:]}")
+    return 0 if all(caught.values()) else 1
 
 
 def _say(line: str) -> None:

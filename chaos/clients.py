@@ -171,20 +171,22 @@ class Client(threading.Thread):
         self.posted: list[Move] = []
 
     def run(self) -> None:
-        kinds = {self.single: 46, self.batch: 8, self.fund: 4, self.fund_many: 6, self.repeat: 12}
-        kinds |= {self.read: 14, self.overdraw: 10}
+        kinds = {self.single: 44, self.batch: 6, self.fund: 4, self.fund_many: 12, self.repeat: 12}
+        kinds |= {self.read: 12, self.overdraw: 10}
         while not self.load.over.is_set():
             (ask,) = self.chance.choices(list(kinds), list(kinds.values()))
             ask()
             self.load.over.wait(self.chance.expovariate(1 / self.load.pause_seconds))
 
-    def move(self, amount: int | None = None, *, payer: Person | None = None, issued: bool = False) -> Move:
+    def move(
+        self, amount: int | None = None, *, payer: Person | None = None, payee: Person | None = None, issued: bool = False
+    ) -> Move:
         """A fresh move, known to the history before anybody is asked."""
         one, other = self.chance.sample(self.load.people, 2)
         self.asked += 1
         key = f"{self.load.cluster.seed}-{self.number}-{self.asked}"
         payer = None if issued else payer or one
-        payee = other if other is not payer else one
+        payee = payee or (other if other is not payer else one)
         move = Move(payer, payee, amount or self.chance.randint(1, 9), key)
         self.load.history.moves.append(move)
         self.posted.append(move)
@@ -202,15 +204,16 @@ class Client(threading.Thread):
     def batch(self) -> None:
         """Some transfers of one payer."""
         payer = self.chance.choice(self.load.people)
-        self._ask("batch", BATCH, [self.move(payer=payer) for _ in range(self.chance.randint(2, 20))])
+        self._ask("batch", BATCH, [self.move(payer=payer) for _ in range(self.chance.randint(2, 12))])
 
     def fund(self) -> None:
         """Money from nowhere."""
         self._ask("funding", FUNDING, [self.move(issued=True)])
 
     def fund_many(self) -> None:
-        """The same, to many."""
-        moves = [self.move(issued=True) for _ in range(self.chance.randint(5, 40))]
+        """The same, many at once: to people, or to the treasury, where nobody is to be told of it."""
+        payee = self.load.treasury if self.chance.random() < 0.8 else None
+        moves = [self.move(issued=True, payee=payee) for _ in range(self.chance.randint(10, 60))]
         self._ask("funding batch", FUNDING_BATCH, moves)
 
     def repeat(self) -> None:
@@ -262,6 +265,7 @@ class Load:
         self.over = threading.Event()
         self.history = History()
         self.people, self.system = self._register()
+        self.treasury = Person("", cluster.treasury)
         self.clients = [Client(number, self) for number in range(CLIENTS)]
         self.auditor = Auditor(self)
 

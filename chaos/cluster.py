@@ -195,6 +195,7 @@ class Web(Process):
         self.environment = environment | {
             "PORT": str(self.port),
             "WEB_PROCESSES": "1",
+            "CHAOS_WEB": self.name,
             "WEB_THREADS": str(WEB_THREADS),
             "COMMIT_TURN_FILE": str(self.directory / "commit-turn"),
             **self.clock(),
@@ -367,6 +368,8 @@ class Cluster:
         self.database = self.client["ledger"]
         self.tool("migrate", "--verbosity", "0")
         self.tool("create_system_user", "--email", SYSTEM_EMAIL)
+        made = self.tool("create_system_user", "--email", f"treasury-{SYSTEM_EMAIL}", "--json")
+        self.treasury: str = json.loads(made.strip().splitlines()[-1])["equity_account"]
         self.webs = [self.stack.enter_context(Web(self.directory, n, self.environment())) for n in range(WEBS)]
         names = [*(f"worker-{number}" for number in range(WORKERS)), "beat"]
         parts = [self.stack.enter_context(Worker(self.directory, name, self.environment())) for name in names]
@@ -404,23 +407,31 @@ class Cluster:
             "EMAIL_PROVIDER": "smtp",
             "EMAIL_PORT": str(self.mail.port),
             "LOG_LEVEL": "WARNING",
+            "WORKER_PROCESSES": "2",
             "SYSTEM_USER_PASSWORD": PASSWORD,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         }
 
-    def tool(self, *arguments: str, ok: tuple[int, ...] = (0,)) -> str:
-        """What manage.py prints for `arguments`. Raises DidNotStart with its words when it fails."""
-        ended = subprocess.run(  # noqa: S603
+    def tool(self, *arguments: str) -> str:
+        """Run a command of manage.py: what it says. Raises DidNotStart with that when it fails."""
+        process = self.begin(*arguments)
+        said, _ = process.communicate()
+        if process.returncode:
+            raise DidNotStart(f"manage.py {' '.join(arguments)}: {said.strip()[-1000:]}")
+        return said
+
+    def begin(self, *arguments: str) -> subprocess.Popen[str]:
+        """Begin a command of manage.py."""
+        process = subprocess.Popen(  # noqa: S603
             [sys.executable, "manage.py", *arguments],
             cwd=ROOT,
             env=os.environ | self.environment(),
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
-            check=False,
         )
-        if ended.returncode not in ok:
-            raise DidNotStart(f"manage.py {' '.join(arguments)}: {(ended.stderr or ended.stdout).strip()[-1000:]}")
-        return ended.stdout
+        self.stack.callback(process.kill)  # nothing when it has ended by then
+        return process
 
     def has_primary(self) -> bool:
         """Whether a member takes writes."""

@@ -1,8 +1,16 @@
 """Settings of the servers under test: local ones, and what CHAOS_BREAK names is broken on purpose (breaks.py)."""
 
+import os
+import threading
+import time
+
 from ledger_project.settings.local import *  # noqa: F403
 from ledger_project.settings.local import INSTALLED_APPS, env
 
 CHAOS_BREAK = env.str("CHAOS_BREAK", default="")
 if CHAOS_BREAK:
     INSTALLED_APPS = [*INSTALLED_APPS, "chaos.breaks.Broken"]
+
+if "faketime" in os.environ.get("LD_PRELOAD", ""):
+    # Under libfaketime 0.9.10 Python's own way to sleep, clock_nanosleep until a monotonic moment, fails with EINVAL.
+    time.sleep = lambda seconds: threading.Event().wait(seconds)
