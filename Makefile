@@ -5,10 +5,11 @@ MARK ?= not slow
 FUZZ_SECONDS ?= 300
 APPS = accounts ledger_project office transactions users manage.py
 BENCH ?=
+CHAOS ?=
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench lint format check fuzz audit sbom screenshots schema requirements clean
+.PHONY: help run test bench chaos lint format check fuzz audit sbom screenshots schema requirements clean
 
 help: ## say what there is
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,6 +36,9 @@ test: .venv/installed ## run the tests without their long forms, on servers of i
 
 bench: .venv/bench ## measure every figure of the README (BENCH="--quick" or "--only NAME" for a part)
 	.venv/bin/python -m benchmarks $(BENCH)
+
+chaos: .venv/bench ## break what can break under load, and check that nothing is lost (CHAOS="--short" or "--breaks")
+	@exec .venv/bin/python -m chaos $(CHAOS)
 
 lint: .venv/installed ## ruff, ruff format, mypy, bandit
 	.venv/bin/ruff check .

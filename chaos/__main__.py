@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from typing import NoReturn
 from chaos import report
 from chaos.checks import Checks, Violation, told
 from chaos.clients import Load
-from chaos.cluster import ROOT, Cluster
+from chaos.cluster import ROOT, Cluster, NotInTime
 from chaos.faults import FAULTS, Fault
 from ledger_project.embedded import DidNotStart
 
@@ -42,7 +43,7 @@ class Plan:
     pause_seconds: float
 
 
-FULL = Plan(minutes=40, rounds=3, pairs=8, transfers=50_000, pause_seconds=0.3)
+FULL = Plan(minutes=40, rounds=2, pairs=14, transfers=50_000, pause_seconds=0.3)
 SHORT = Plan(minutes=1.2, rounds=1, pairs=0, transfers=0, pause_seconds=0.2)
 ONLY = Plan(minutes=10, rounds=2, pairs=0, transfers=0, pause_seconds=0.3)
 SHORT_FAULTS = (
@@ -82,7 +83,7 @@ def main() -> int:
     try:
         with Cluster(asked.seed, broken=asked.broken) as cluster:
             return Run(cluster, plan, _possible(cluster, names), asked).outcome()
-    except (DidNotStart, subprocess.CalledProcessError) as error:
+    except (DidNotStart, NotInTime, subprocess.CalledProcessError) as error:
         _say(f"make chaos: {error} {getattr(error, 'stderr', '') or ''}")
         return 2
     except KeyboardInterrupt:
@@ -115,7 +116,7 @@ def have_tools() -> None:
             subprocess.run(["apt-get", *command], check=False, capture_output=True)  # noqa: S603, S607
 
 
-def _possible(cluster: Cluster, names: list[str]) -> list[Fault]:
+def _possible(cluster: Cluster, names: Sequence[str]) -> list[Fault]:
     """Those of the faults that this machine can be made to have; what is left out is said."""
     has = {"": True, "root": cluster.is_root, "clock": bool(cluster.members[0].environment)}
     left_out = [name for name in names if not has[FAULTS[name].needs]]

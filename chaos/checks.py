@@ -1,4 +1,4 @@
-"""What must hold, whatever failed: the history of the clients against the database, and the service against its promise."""
+"""What must hold, whatever failed: the clients' history against the database, and the service against its promise."""
 
 import json
 import subprocess
@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-
 
 from celery import Celery
 from kombu import pools
@@ -267,5 +266,3 @@ def told(violation: Violation, load: Load) -> str:
     for start, end, name in load.history.faults[-TOLD_FAULTS:]:
         lines.append(f"  {start - began:8.2f} to {end - began:.2f} s: {name}")
     return "\n".join(lines)
-
-

@@ -179,7 +179,7 @@ class Client(threading.Thread):
             self.load.over.wait(self.chance.expovariate(1 / self.load.pause_seconds))
 
     def move(
-        self, amount: int | None = None, *, payer: Person | None = None, payee: Person | None = None, issued: bool = False
+        self, amount: int = 0, *, payer: Person | None = None, payee: Person | None = None, issued: bool = False
     ) -> Move:
         """A fresh move, known to the history before anybody is asked."""
         one, other = self.chance.sample(self.load.people, 2)

@@ -22,15 +22,16 @@ from honcho.environ import parse_procfile
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from ledger_project.embedded import DidNotStart, Mongo, Redis, _mongod, _Server
+from ledger_project.embedded import DidNotStart, Redis, _mongod, _Server
 
 ROOT = Path(__file__).resolve().parent.parent
 MEMBERS, WEBS, WORKERS = 3, 2, 2
 WEB_THREADS = 8
+STARTS_SECONDS = 120
 ELECTION_MS = 3000  # MongoDB's own default is 10 s: an election would be most of a run
 DISK_MB = 1500
 OPLOG_MB = 256
-SYSTEM_EMAIL, PASSWORD = "system@ledger.local", "correct horse battery"  # noqa: S105
+SYSTEM_EMAIL, PASSWORD = "system@ledger.local", "correct horse battery"
 Document = dict[str, Any]
 
 
@@ -64,6 +65,14 @@ class Process(_Server):
     def program(self) -> list[str]:
         raise NotImplementedError
 
+    def _wait_until(self, answers: Callable[[], bool]) -> None:
+        """With more patience than elsewhere: what starts anew does so beside a load that takes the whole machine."""
+        wait_until(
+            lambda: answers() or self.process.poll() is not None, seconds=STARTS_SECONDS, what=f"{self.name}, up"
+        )
+        if self.process.poll() is not None:
+            raise DidNotStart(f"{self.name} ended with code {self.process.returncode}; its log: {self.log}")
+
     def answers(self) -> bool:
         """A process that says nothing of itself is taken to be up."""
         return True
@@ -80,7 +89,8 @@ class Process(_Server):
 
     def children(self) -> list[int]:
         """The process ids of its children."""
-        return [int(pid) for pid in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()]
+        pid = self.process.pid
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
     def pause(self) -> None:
         """SIGSTOP."""
@@ -206,7 +216,7 @@ class Web(Process):
 
     def answers(self) -> bool:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=2):  # noqa: S310
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=2):
                 return True
         except OSError:
             return False
@@ -449,7 +459,7 @@ class Cluster:
 
     @contextmanager
     def fail_point(self, member: Member, name: str, **data: Any) -> Iterator[Callable[[], None]]:
-        """Arm a fail point of `member`; what is yielded waits until it was entered. Off when the block ends, if it can."""
+        """Arm a fail point of `member`; what is yielded waits until it was entered. Off when the block ends."""
         with member.client() as client:
             armed = client.admin.command("configureFailPoint", name, mode="alwaysOn", data=data)
 

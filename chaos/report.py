@@ -16,6 +16,7 @@ from chaos.checks import Checks
 from chaos.clients import OK, REFUSED, UNKNOWN, History, Load
 from chaos.cluster import ROOT, Cluster
 
+SNAPSHOTS = "snapshots of all balances, each summing to zero"
 COLORS = {OK: "#2f6f9f", REFUSED: "#b9b9b9", UNKNOWN: "#c0392b"}
 
 
@@ -31,7 +32,7 @@ def summary(load: Load, checks: Checks, cluster: Cluster, seconds: float) -> dic
         "mixed": sum(" + " in name for _, _, name in history.faults),
         "calls": words,
         "unknown transfers resolved": dict(checks.resolved),
-        "snapshots of all balances, each summing to zero": load.auditor.sums,
+        SNAPSHOTS: load.auditor.sums,
         "runs of verify_ledger, each whole": checks.verified,
         "answers after healing, seconds": {
             "median": round(statistics.median(checks.answered_seconds or [0]), 2),
@@ -50,7 +51,7 @@ def _conditions(cluster: Cluster, seconds: float) -> dict[str, Any]:
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "commit": commit or "not a git checkout",
         "seed": cluster.seed,
-        "machine": f"{os.cpu_count()} cores, {platform.system()}, load {os.getloadavg()[2]:.1f} from all that ran on it",
+        "machine": f"{os.cpu_count()} cores, {platform.system()}, load average {os.getloadavg()[2]:.1f}",
         "MongoDB": f"{cluster.client.server_info()['version']}, three members, {network}",
         "took": f"{seconds / 60:.1f} minutes",
     }
@@ -83,7 +84,7 @@ def table(found: dict[str, Any]) -> str:
         "unknown transfers that repeating their key resolved": f"{sum(resolved.values()):,}",
         "acknowledged transfers lost, doubled": "0, 0",
         "refused transfers stored": 0,
-        "snapshots of all balances, each summing to zero": f"{found['snapshots of all balances, each summing to zero']:,}",
+        SNAPSHOTS: f"{found[SNAPSHOTS]:,}",
         "runs of `verify_ledger`, each whole": found["runs of verify_ledger, each whole"],
         "notices owed, delivered, delivered twice, given up": ", ".join(
             f"{mail.get(name, 0):,}" for name in ("notices", "delivered", "twice", "given up")
