@@ -23,29 +23,30 @@ from types import FrameType
 from typing import NoReturn
 
 from chaos import report
-from chaos.checks import Checks, Violation, told
+from chaos.checks import ANSWERS_WITHIN_SECONDS, Checks, Violation, told
 from chaos.clients import Load
 from chaos.cluster import ROOT, Cluster, NotInTime
 from chaos.faults import FAULTS, Fault
 from ledger_project.embedded import DidNotStart
 
+MIXED_AT_ONCE = 3
 RESULTS = ROOT / "chaos" / "results"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How far a run goes: `rounds` of every kind alone, then as many pairs; it ends with time or with the aim."""
+    """How far a run goes: `rounds` of every kind alone, and so many times three together; it ends with time at last."""
 
     minutes: float
     rounds: int
-    pairs: int
+    mixed: int
     transfers: int
     pause_seconds: float
 
 
-FULL = Plan(minutes=40, rounds=2, pairs=14, transfers=50_000, pause_seconds=0.3)
-SHORT = Plan(minutes=1.2, rounds=1, pairs=0, transfers=0, pause_seconds=0.2)
-ONLY = Plan(minutes=10, rounds=2, pairs=0, transfers=0, pause_seconds=0.3)
+FULL = Plan(minutes=40, rounds=1, mixed=22, transfers=50_000, pause_seconds=0.3)
+SHORT = Plan(minutes=1.2, rounds=1, mixed=0, transfers=0, pause_seconds=0.2)
+ONLY = Plan(minutes=10, rounds=2, mixed=0, transfers=0, pause_seconds=0.3)
 SHORT_FAULTS = (
     "primary killed after a commit",
     "primary cut off from the others",
@@ -101,6 +102,9 @@ def _options() -> argparse.Namespace:
     options.add_argument("--seed", default=secrets.token_hex(4), help="of a run that is to come again")
     options.add_argument("--only", action="append", choices=FAULTS, help="just this fault; may be repeated")
     options.add_argument("--minutes", type=float, help="end after so long")
+    options.add_argument(
+        "--within", type=float, default=ANSWERS_WITHIN_SECONDS, help="the service answers again so soon"
+    )
     options.add_argument("--breaks", action="store_true", help="break the engine on purpose, and see that it is caught")
     options.add_argument("--broken", default="", help="run with this break of breaks.py")
     return options.parse_args()
@@ -128,11 +132,11 @@ def _possible(cluster: Cluster, names: Sequence[str]) -> list[Fault]:
 def schedule(seed: str, plan: Plan, faults: list[Fault]) -> list[Step]:
     """What comes when: the same for the same seed."""
     chance = random.Random(f"{seed} schedule")  # noqa: S311
-    steps = [Step((fault,), chance.uniform(1.5, 4)) for _ in range(plan.rounds) for fault in faults]
-    for _ in range(plan.pairs):
-        one = chance.choice(faults)
-        others = [fault for fault in faults if fault.part != one.part]
-        steps.append(Step((one, *([chance.choice(others)] if others else [])), chance.uniform(2, 5)))
+    steps = [Step((fault,), chance.uniform(1, 3)) for _ in range(plan.rounds) for fault in faults]
+    of_part = {fault.part: [other for other in faults if other.part == fault.part] for fault in faults}
+    for _ in range(plan.mixed):
+        parts = chance.sample(sorted(of_part), min(MIXED_AT_ONCE, len(of_part)))
+        steps.append(Step(tuple(chance.choice(of_part[part]) for part in parts), chance.uniform(2, 4)))
     chance.shuffle(steps)
     return steps
 
@@ -150,7 +154,7 @@ class Run:
         """The exit code, once everything is written down."""
         _say(f"seed {self.asked.seed}; everything runs; {len(self.steps)} steps")
         self.load = Load(self.cluster, pause_seconds=self.plan.pause_seconds)
-        self.checks = Checks(self.load)
+        self.checks = Checks(self.load, self.asked.within)
         self.load.start()
         try:
             self._strike_all()

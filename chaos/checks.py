@@ -19,7 +19,7 @@ from chaos.clients import OK, REFUSED, UNKNOWN, Connection, Load, Move
 from chaos.cluster import WEB_THREADS, WORKERS, Document, NotInTime, Web, wait_until
 
 ANSWERS_WITHIN_SECONDS = 15  # of healing
-SETTLES_WITHIN_SECONDS = 60
+SETTLES_WITHIN_SECONDS = 120
 MAIL_WITHIN_SECONDS = 600
 AT_ONCE = 1000
 NEAR_SECONDS = 15  # a fault so near a first delivery may have kept the worker from noting it
@@ -37,7 +37,8 @@ class Violation(Exception):
 class Checks:
     """The checks of one run; what was settled once is not read again until the end."""
 
-    def __init__(self, load: Load) -> None:
+    def __init__(self, load: Load, within_seconds: float = ANSWERS_WITHIN_SECONDS) -> None:
+        self.within_seconds = within_seconds
         self.load, self.cluster, self.history = load, load.cluster, load.history
         self.settled = 0
         self.answered_seconds: list[float] = []
@@ -50,6 +51,7 @@ class Checks:
         """The service is back in time, whole, and so is what it stores. Raises Violation."""
         healed = time.monotonic()
         self._answers(healed)
+        self._members_are_back()
         self._every_thread_answers()
         self._workers_answer()
         moves = self.history.moves[self.settled :]
@@ -75,7 +77,7 @@ class Checks:
         try:
             for web in self.cluster.webs:
                 connection = Connection(web.port, self.history)
-                left = max(1.0, healed + ANSWERS_WITHIN_SECONDS - time.monotonic())
+                left = max(1.0, healed + self.within_seconds - time.monotonic())
                 wait_until(lambda: self._posts(connection), seconds=left, what=f"an answer of {web.name}")  # noqa: B023
         except NotInTime as late:
             raise Violation(f"after healing, {late}") from None
@@ -91,6 +93,14 @@ class Checks:
         move = Move(one, other, 1, f"{self.cluster.seed}-probe-{len(self.history.moves)}-{time.monotonic_ns()}")
         self.history.moves.append(move)
         return move
+
+    def _members_are_back(self) -> None:
+        """Every mongod is primary or secondary: the next fault finds the set as it should be."""
+        try:
+            for member in self.cluster.members:
+                wait_until(member.is_useful, seconds=SETTLES_WITHIN_SECONDS, what=f"{member.name} back in the set")
+        except NotInTime as late:
+            raise Violation(str(late)) from None
 
     def _every_thread_answers(self) -> None:
         """Twice as many calls at once as a server has threads, so that each has one, and each succeeds."""

@@ -261,6 +261,8 @@ def _full(member: Member) -> Iterator[None]:
         yield
     finally:
         ballast.unlink()
+        with suppress(NotInTime):  # it ends, or it has not noticed
+            wait_until(lambda: member.process.poll() is not None, seconds=2, what="the end of a mongod")
         member.start()
 
 

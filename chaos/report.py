@@ -79,7 +79,7 @@ def table(found: dict[str, Any]) -> str:
     rows = {
         "acknowledged transfers": f"{found['acknowledged transfers']:,}",
         "faults, of so many kinds": f"{found['faults']}, {found['kinds of fault']}",
-        "moments with two faults at once": found["mixed"],
+        "moments with three faults at once": found["mixed"],
         "calls answered ok, refused, unknown": ", ".join(f"{calls[word]:,}" for word in (OK, REFUSED, UNKNOWN)),
         "unknown transfers that repeating their key resolved": f"{sum(resolved.values()):,}",
         "acknowledged transfers lost, doubled": "0, 0",

@@ -13,4 +13,7 @@ if CHAOS_BREAK:
 
 if "faketime" in os.environ.get("LD_PRELOAD", ""):
     # Under libfaketime 0.9.10 Python's own way to sleep, clock_nanosleep until a monotonic moment, fails with EINVAL.
-    time.sleep = lambda seconds: None if threading.Event().wait(float(seconds)) else None
+    def sleep(seconds: float) -> None:
+        threading.Event().wait(seconds)
+
+    time.sleep = sleep  # type: ignore[assignment]

@@ -11,6 +11,7 @@ from hashlib import sha256
 
 import pymongo
 from bson import ObjectId
+from django.utils import timezone
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from accounts.models import Account
@@ -70,7 +71,7 @@ def _notices(transactions: Sequence[Document]) -> list[Document]:
         account["_id"]: account
         for account in database()[ACCOUNTS].find({"_id": {"$in": list(named)}}, {"user": 1, "kind": 1})
     }
-    rows = []
+    rows, now = [], timezone.now()
     for transaction in transactions:
         payload = _payload(transaction)
         debited, credited = Notification.Kind.TRANSFER_SENT, Notification.Kind.TRANSFER_RECEIVED
@@ -83,7 +84,8 @@ def _notices(transactions: Sequence[Document]) -> list[Document]:
             account = accounts[transaction[side]]
             if account["kind"] == Account.Kind.CUSTOMER:
                 row = notifications.row(account["user"], kind, payload, transaction["created_at"])
-                rows.append(row | {"_id": transaction[entry]})
+                # No later than now, though the clock that the transaction has its time from may be ahead of ours.
+                rows.append(row | {"_id": transaction[entry], "due_at": min(transaction["created_at"], now)})
     return rows
 
 

@@ -182,6 +182,9 @@ def simple_jwt(signing_key: str) -> dict:
         "SIGNING_KEY": signing_key,
         "ISSUER": env.str("JWT_ISSUER", default="backend-ledger"),
         "AUDIENCE": env.str("JWT_AUDIENCE", default="backend-ledger-api"),
+        # What two hosts' clocks may differ by before one refuses the other's fresh tokens as issued in the future.
+        # Expiry is looked at without it (users/authentication.py).
+        "LEEWAY": timedelta(minutes=10),
         "ACCESS_TOKEN_LIFETIME": timedelta(seconds=env.int("ACCESS_TOKEN_SECONDS", default=3 * 24 * 3600)),
         "REFRESH_TOKEN_LIFETIME": timedelta(seconds=env.int("REFRESH_TOKEN_SECONDS", default=30 * 24 * 3600)),
         "AUTH_HEADER_TYPES": ("Bearer",),

@@ -1,10 +1,12 @@
 """From a posting to the notices of its parties: each is written, once, whatever dies in between."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from decimal import Decimal
 from uuid import uuid4
 
 import pytest
+from django.utils import timezone
 from pymongo.errors import PyMongoError
 
 from ledger_project.jsonio import timestamp
@@ -65,6 +67,15 @@ def test_payer_and_payee_are_owed_a_notice_with_amount_accounts_and_time(pair):
             "transaction": str(transaction.pk),
             "time": timestamp(transaction.created_at),
         }
+
+
+def test_a_notice_is_due_at_once_though_the_clock_of_who_posted_is_ahead(pair):
+    transaction = post(pair)
+    ahead = transaction.created_at + timedelta(minutes=5)
+    collection(Transaction).update_one({"_id": transaction.pk}, {"$set": {"created_at": ahead}})
+    notices.write_due(limit=1)
+    assert all(row.due_at <= timezone.now() for row in Notification.objects.all())
+    assert told() == owed(transaction, pair=pair)
 
 
 def test_of_initial_funds_the_payee_is_told_and_the_system_is_not(new_user, new_account):

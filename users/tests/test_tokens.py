@@ -74,6 +74,11 @@ def test_our_own_token_opens_the_door(ask, user):
     assert ask(f"Bearer {signed(claims_of(user))}").status_code == 200
 
 
+def test_a_token_of_a_host_whose_clock_is_ahead_of_ours_opens_the_door(ask, user):
+    issued = int((datetime.now(UTC) + timedelta(minutes=5)).timestamp())
+    assert ask(f"Bearer {signed(claims_of(user) | {'iat': issued})}").status_code == 200
+
+
 def test_malformed_headers_are_refused(ask, user):
     token = issue_token(user)
     for header in [
