@@ -103,7 +103,7 @@ def _options() -> argparse.Namespace:
     options.add_argument("--only", action="append", choices=FAULTS, help="just this fault; may be repeated")
     options.add_argument("--minutes", type=float, help="end after so long")
     options.add_argument(
-        "--within", type=float, default=ANSWERS_WITHIN_SECONDS, help="the service answers again so soon"
+        "--within", type=float, default=ANSWERS_WITHIN_SECONDS, help="to answer after healing"
     )
     options.add_argument("--breaks", action="store_true", help="break the engine on purpose, and see that it is caught")
     options.add_argument("--broken", default="", help="run with this break of breaks.py")
