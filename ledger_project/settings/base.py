@@ -4,12 +4,14 @@ Everything that an operator may want to change is read from the environment here
 that is safe; docs/settings.md lists the variables.
 """
 
+import re
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
@@ -227,7 +229,11 @@ CORS_PREFLIGHT_MAX_AGE = 3600
 
 def throttles(**limits: str) -> dict[str, str]:
     """The THROTTLES table: "permits/seconds" for each policy, from THROTTLE_<NAME> in the environment or `limits`."""
-    return {name: env.str(f"THROTTLE_{name.upper()}", default=limit) for name, limit in limits.items()}
+    found = {name: env.str(f"THROTTLE_{name.upper()}", default=limit) for name, limit in limits.items()}
+    for name, limit in found.items():
+        if not re.fullmatch(r"[1-9][0-9]{0,8}/[1-9][0-9]{0,5}", limit):
+            raise ImproperlyConfigured(f"THROTTLE_{name.upper()}={limit!r} is not permits/seconds, as in 10/60")
+    return found
 
 
 # A user's requests, each transfer of a batch counted; an address's, with a token and without one; log-ins and

@@ -81,6 +81,8 @@ def test_the_deployment_check_is_clean():
         ("EMAIL_PROVIDER", "pigeon", "EMAIL_PROVIDER"),
         ("EMAIL_PROVIDER", "sendgrid", "SENDGRID_API_KEY"),
         ("DEBUG", "1", "DEBUG is set"),
+        ("THROTTLE_LOGIN", "many", "THROTTLE_LOGIN"),
+        ("THROTTLE_LOGIN", "0/60", "THROTTLE_LOGIN"),
     ],
 )
 def test_production_refuses_to_start_and_names_the_variable(variable, value, says):
