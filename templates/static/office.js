@@ -23,6 +23,12 @@
     return (value) => format.format(isPlacedInTime ? value : points[Math.round(value)].at);
   }
 
+  // Chart.js would choose round numbers of milliseconds, and leave out those that stand too near to either end.
+  function evenly(axis) {
+    const parts = Math.min(6, axis.max - axis.min);
+    axis.ticks = Array.from({ length: parts + 1 }, (_, part) => ({ value: Math.round(axis.min + ((axis.max - axis.min) * part) / parts) }));
+  }
+
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const isDark = () => document.documentElement.classList.contains("dark");
 
@@ -73,7 +79,7 @@
           x: {
             type: steps ? "linear" : "category", grid: { display: false }, border: { display: false },
             ticks: { maxRotation: 0, autoSkipPadding: 16, maxTicksLimit: steps ? 7 : 12, ...(steps && { callback: axisTime(given.values) }) },
-            ...(steps && { min: given.values[0].x, max: given.values.at(-1).x }),
+            ...(steps && { min: given.values[0].x, max: given.values.at(-1).x, afterBuildTicks: evenly }),
           },
           y: {
             beginAtZero: true, border: { display: false }, grid: {},
