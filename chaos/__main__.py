@@ -102,9 +102,7 @@ def _options() -> argparse.Namespace:
     options.add_argument("--seed", default=secrets.token_hex(4), help="of a run that is to come again")
     options.add_argument("--only", action="append", choices=FAULTS, help="just this fault; may be repeated")
     options.add_argument("--minutes", type=float, help="end after so long")
-    options.add_argument(
-        "--within", type=float, default=ANSWERS_WITHIN_SECONDS, help="to answer after healing"
-    )
+    options.add_argument("--within", type=float, default=ANSWERS_WITHIN_SECONDS, help="to answer after healing")
     options.add_argument("--breaks", action="store_true", help="break the engine on purpose, and see that it is caught")
     options.add_argument("--broken", default="", help="run with this break of breaks.py")
     return options.parse_args()
@@ -132,13 +130,17 @@ def _possible(cluster: Cluster, names: Sequence[str]) -> list[Fault]:
 def schedule(seed: str, plan: Plan, faults: list[Fault]) -> list[Step]:
     """What comes when: the same for the same seed."""
     chance = random.Random(f"{seed} schedule")  # noqa: S311
-    steps = [Step((fault,), chance.uniform(1, 3)) for _ in range(plan.rounds) for fault in faults]
+    steps = [_step(chance, fault) for _ in range(plan.rounds) for fault in faults]
     of_part = {fault.part: [other for other in faults if other.part == fault.part] for fault in faults}
     for _ in range(plan.mixed):
         parts = chance.sample(sorted(of_part), min(MIXED_AT_ONCE, len(of_part)))
-        steps.append(Step(tuple(chance.choice(of_part[part]) for part in parts), chance.uniform(2, 4)))
+        steps.append(_step(chance, *(chance.choice(of_part[part]) for part in parts)))
     chance.shuffle(steps)
     return steps
+
+
+def _step(chance: random.Random, *faults: Fault) -> Step:
+    return Step(faults, chance.uniform(1, 3) + max(fault.least_seconds for fault in faults))
 
 
 class Run:

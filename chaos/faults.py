@@ -14,7 +14,7 @@ from typing import Any
 import redis
 from pymongo.errors import PyMongoError
 
-from chaos.cluster import Cluster, Member, NotInTime, Worker, wait_until
+from chaos.cluster import ELECTION_MS, Cluster, Member, NotInTime, Worker, wait_until
 
 Chance = random.Random
 Strike = Callable[[Cluster, Chance], Iterator[None]]
@@ -30,6 +30,11 @@ class Fault:
     part: str
     strike: Callable[[Cluster, Chance], AbstractContextManager[None]]
     needs: str = ""  # "root", "clock" or nothing
+
+    @property
+    def least_seconds(self) -> float:
+        """For so long it lasts at least: a network that fails for less than an election takes has changed nothing."""
+        return ELECTION_MS / 1000 + 1 if self.part == "network" else 0
 
 
 FAULTS: dict[str, Fault] = {}
@@ -165,7 +170,7 @@ def primary_stepped_down_before_a_commit(cluster: Cluster, chance: Chance) -> It
     yield
 
 
-@fault("mongod", needs="root")
+@fault("network", needs="root")
 def primary_partitioned_after_a_commit(cluster: Cluster, chance: Chance) -> Iterator[None]:
     with _after_commit(cluster) as primary:
         _cut(cluster, _between([primary], _others(cluster, primary)))
