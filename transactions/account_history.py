@@ -13,8 +13,9 @@ from accounts.models import Account
 from ledger_project.errors import LedgerError
 from ledger_project.jsonio import timestamp
 from ledger_project.mongo import Document, collection
+from transactions.invariants import START, Link
 from transactions.models import Entry
-from transactions.statement import MAX_ENTRIES, Link, Statement, statement
+from transactions.statement import MAX_ENTRIES, Statement, statement
 
 MAX_POINTS = 400
 
@@ -72,7 +73,7 @@ def last_before(account: Account, moment: datetime) -> int:
 
 def link_at(account_id: ObjectId, sequence: int) -> Link:
     """Where the account stood after its entry number `sequence`."""
-    return Link.after(_entry(account_id, sequence)) if sequence else Link()
+    return Link.after(_entry(account_id, sequence)) if sequence else START
 
 
 def points(account: Account, *, since: datetime, until: datetime, count: int) -> list[Document]:

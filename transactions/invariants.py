@@ -102,14 +102,19 @@ class Total:
 
 
 class Link(NamedTuple):
-    """Where a chain stands: the last entry's number and hash, and the balance after it."""
+    """Where an account stands after an entry: its number, its hash, the balance. Before the first one at zero."""
 
-    sequence: int
-    hash: str
-    balance_minor: int
+    sequence: int = 0
+    hash: str = GENESIS
+    balance_minor: int = 0
+
+    @classmethod
+    def after(cls, entry: Document) -> "Link":
+        """Where `entry` leaves its account."""
+        return cls(entry["sequence"], entry["hash"], entry["balance_after_minor"])
 
 
-START = Link(0, GENESIS, 0)
+START = Link()
 
 
 def index_findings(
@@ -144,20 +149,26 @@ def shape_findings(document: Document, fields: dict[str, type]) -> Iterator[Find
             yield Finding(Code.MALFORMED, document["_id"], message)
 
 
-def entry_findings(entry: Document, before: Link, account: Document) -> Iterator[Finding]:
-    """Whether `entry` follows the link `before` it on `account`."""
+def link_findings(entry: Document, before: Link) -> Iterator[Finding]:
+    """Whether `entry` follows the link `before` it in its chain."""
     amount, after = entry["amount_minor"], entry["balance_after_minor"]
     if entry["sequence"] != before.sequence + 1:
         # What came before is not known, so neither hash nor balance can be judged.
-        message = f"sequence {entry['sequence']} on account {account['_id']} where {before.sequence + 1} was due"
+        message = f"sequence {entry['sequence']} on account {entry['account']} where {before.sequence + 1} was due"
         yield Finding(Code.ENTRY_SEQUENCE, entry["_id"], message)
-    else:
-        if entry["hash"] != (due := entry_hash(before.hash, entry)):
-            yield Finding(Code.ENTRY_HASH, entry["_id"], f"hash is {entry['hash']}, its fields make {due}")
-        signed = amount if entry["direction"] == Entry.Direction.CREDIT else -amount
-        if after != (due := before.balance_minor + signed):
-            message = f"balance after is {after}, {before.balance_minor} {signed:+d} makes {due}"
-            yield Finding(Code.ENTRY_BALANCE, entry["_id"], message)
+        return
+    if entry["hash"] != (due := entry_hash(before.hash, entry)):
+        yield Finding(Code.ENTRY_HASH, entry["_id"], f"hash is {entry['hash']}, its fields make {due}")
+    signed = amount if entry["direction"] == Entry.Direction.CREDIT else -amount
+    if after != (due := before.balance_minor + signed):
+        message = f"balance after is {after}, {before.balance_minor} {signed:+d} makes {due}"
+        yield Finding(Code.ENTRY_BALANCE, entry["_id"], message)
+
+
+def entry_findings(entry: Document, before: Link, account: Document) -> Iterator[Finding]:
+    """Whether `entry` follows the link `before` it, and is one that `account` may have."""
+    amount, after = entry["amount_minor"], entry["balance_after_minor"]
+    yield from link_findings(entry, before)
     if amount <= 0:
         yield Finding(Code.ENTRY_AMOUNT, entry["_id"], f"amount is {amount}")
     if entry["currency"] != account["currency"]:

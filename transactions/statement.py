@@ -12,12 +12,11 @@ from decimal import Decimal
 
 from bson import ObjectId
 
-from accounts.models import GENESIS
 from ledger_project.errors import InternalError
 from ledger_project.money import to_major
 from ledger_project.mongo import Document
+from transactions.invariants import Link, link_findings
 from transactions.models import Entry
-from transactions.posting import entry_hash
 
 MAX_ENTRIES = 10_000
 
@@ -28,20 +27,6 @@ class StatementBroken(InternalError):
     code = "statement_broken"
     message = "The entries of this account do not add up, so there is no statement of them."
     retryable = False
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """Where an account stands after an entry: before its first one at zero."""
-
-    sequence: int = 0
-    balance_minor: int = 0
-    hash: str = GENESIS
-
-    @classmethod
-    def after(cls, entry: Document) -> "Link":
-        """Where `entry` leaves its account."""
-        return cls(entry["sequence"], entry["balance_after_minor"], entry["hash"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +56,10 @@ def statement(
     link = before
     credited = debited = 0
     for entry in entries:
+        if entry["currency"] != currency or any(link_findings(entry, link)):
+            raise StatementBroken
         is_credit = entry["direction"] == Entry.Direction.CREDIT
         amount_minor = entry["amount_minor"]
-        follows = entry["sequence"] == link.sequence + 1 and entry["currency"] == currency
-        change = amount_minor if is_credit else -amount_minor
-        adds_up = entry["balance_after_minor"] == link.balance_minor + change
-        if not (follows and adds_up and entry["hash"] == entry_hash(link.hash, entry)):
-            raise StatementBroken
         credited, debited = (credited + amount_minor, debited) if is_credit else (credited, debited + amount_minor)
         link = Link.after(entry)
     assert before.balance_minor + credited - debited == link.balance_minor

@@ -21,9 +21,10 @@ from ledger_project.mongo import database
 from ledger_project.tests.profiler import profiled
 from ledger_project.tests.test_openapi import described_as
 from transactions import account_history, ledger
+from transactions.invariants import Link
 from transactions.models import Entry
 from transactions.posting import AccountState, Books, Order, Transfer, carry_out
-from transactions.statement import Link, StatementBroken, statement
+from transactions.statement import StatementBroken, statement
 from transactions.statement_letters import set_in
 
 DAY = timedelta(days=1)
