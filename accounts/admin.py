@@ -15,12 +15,11 @@ from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
 from accounts.models import Account
-from accounts.opening import set_status
+from accounts.opening import change_status
 from ledger_project.admin import ReadOnlyAdmin, breakable, moment, money, related_link
 from ledger_project.errors import LedgerError
-from ledger_project.mongo import Unit, collection, run_transaction
+from ledger_project.mongo import collection, run_transaction
 from ledger_project.reasons import ReasonForm, dialog, leave, with_reason
-from users import audit
 from users.admin import UserAdmin
 from users.staff import acting, named_ids
 
@@ -46,14 +45,7 @@ CLOSE = Change(Account.Status.CLOSED, "Close for good", "This is final, and it n
 
 def _set_and_record(account_id: ObjectId, status: Account.Status, reason: str) -> Account:
     """Change the status and log it, both or neither. Raises AccountNotFound, StatusRefused."""
-
-    def work(unit: Unit) -> Account:
-        before = Account.objects.filter(pk=account_id).first()
-        account = set_status(account_id=account_id, status=status, session=unit.session)
-        audit.record(account, {"status": (before and before.status, account.status)}, reason=reason)
-        return account
-
-    return run_transaction(work)
+    return run_transaction(lambda unit: change_status(unit, account_id=account_id, status=status, reason=reason))
 
 
 class CurrencyFilter(admin.SimpleListFilter):

@@ -1,5 +1,6 @@
 """Opening accounts, finding one's own, changing their status: the business actions of this app."""
 
+from collections.abc import Callable
 from http import HTTPStatus
 
 from bson import Int64, ObjectId
@@ -11,7 +12,8 @@ from pymongo.client_session import ClientSession
 from accounts.models import GENESIS, Account
 from ledger_project.errors import LedgerError
 from ledger_project.money import decimals
-from ledger_project.mongo import Document, collection, from_document
+from ledger_project.mongo import Document, Unit, collection, from_document
+from users import audit
 
 
 class AccountNotFound(LedgerError):
@@ -97,6 +99,19 @@ def set_status(*, account_id: ObjectId, status: Account.Status, session: ClientS
     if present["status"] == Account.Status.CLOSED:
         raise StatusRefused("The account is closed, and that is final")
     raise StatusRefused("The account still holds money: only an empty one can be closed")
+
+
+def change_status(
+    unit: Unit, *, account_id: ObjectId, status: Account.Status, reason: str, record: Callable[..., None] = audit.record
+) -> Account:
+    """`set_status` in the transaction of `unit`, with its entry in the audit log, by `record`: both or neither.
+
+    Raises AccountNotFound, StatusRefused.
+    """
+    before = Account.objects.filter(pk=account_id).first()
+    account = set_status(account_id=account_id, status=status, session=unit.session)
+    record(account, {"status": (before and before.status, account.status)}, reason=reason)
+    return account
 
 
 def _new(user_id: ObjectId, currency: str, name: str, kind: Account.Kind) -> Document:

@@ -71,6 +71,16 @@ app.conf.update(
             "schedule": settings.APPROVAL_SWEEP_SECONDS,
             "options": {"expires": settings.APPROVAL_SWEEP_SECONDS},
         },
+        "audit": {
+            "task": "transactions.tasks.audit_ledger",
+            "schedule": settings.AUDIT_SWEEP_SECONDS,
+            "options": {"expires": settings.AUDIT_SWEEP_SECONDS},
+        },
+        "anchor": {
+            "task": "transactions.tasks.take_daily_anchor",
+            "schedule": settings.ANCHOR_SWEEP_SECONDS,
+            "options": {"expires": settings.ANCHOR_SWEEP_SECONDS},
+        },
         "roll_up": {
             "task": "office.tasks.roll_up",
             "schedule": settings.ROLL_UP_SECONDS,

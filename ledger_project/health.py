@@ -14,6 +14,8 @@ from ledger_project import jsonio
 from ledger_project.mongo import is_writable_primary
 from ledger_project.public import PublicPage
 from ledger_project.tasks import seconds_since_round_trip
+from transactions import continuous_audit
+from transactions.verification import unfinished_import
 
 ANSWER_SECONDS = 4  # probes do not wait longer for a MongoDB that is away
 WORKER_SILENCE_SECONDS = 60  # a few canaries, and a turn or two of e-mail before them
@@ -39,12 +41,13 @@ class Readiness(PublicPage):
 def readiness() -> tuple[dict, int]:
     """Each part's state; 503 when money cannot move: MongoDB has no writable primary, or migrations are missing.
 
-    Redis and workers may be lost without harm to the money (e-mail waits in the outbox): then "degraded", still 200.
+    Redis and workers may be lost without harm to the money (e-mail waits in the outbox): then "degraded", still 200. So
+    is a ledger of which the continuous audit has findings: their accounts are frozen, the others go on.
     `lastRoundTripSeconds` is how long ago beat sent the newest canary that a worker ran.
     """
     needed = {"mongodb": _state(_mongodb), "migrations": _state(_migrations)}
     silence = _silence()
-    helpful = {"redis": _state(_redis), "workers": _workers(silence)}
+    helpful = {"redis": _state(_redis), "workers": _workers(silence), "ledger": _state(continuous_audit.health)}
     if any(state != "ok" for state in needed.values()):
         status = "unavailable"
     else:
@@ -65,6 +68,8 @@ def _mongodb() -> str:
 
 
 def _migrations() -> str:
+    if unfinished_import():
+        return "down: an import is not finished"
     return "ok" if _all_applied() else "down: not applied"
 
 

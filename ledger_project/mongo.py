@@ -6,6 +6,7 @@ Why not Django's or the backend's `atomic`: see docs/adr/0002-one-door-to-transa
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, TypeVar
 
 import pymongo
@@ -161,6 +162,11 @@ def from_document(model: type[M], document: Document) -> M:
     """A `model` instance of a raw `document`; fields that the document lacks are deferred."""
     present = [field for field in model._meta.concrete_fields if field.column in document]
     return model.from_db("default", [f.attname for f in present], [document[str(f.column)] for f in present])
+
+
+def in_milliseconds(moment: datetime) -> datetime:
+    """`moment` in the whole milliseconds that MongoDB keeps."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 def is_passing(error: PyMongoError) -> bool:

@@ -7,6 +7,7 @@ from django.views.generic import RedirectView
 from ledger_project.health import Liveness, Readiness
 from ledger_project.landing import ConsolePage, DocsPage, LandingPage, LinkPage, SchemaPage, VerificationPage
 from ledger_project.proofs import ProofPage
+from office.metrics import Metrics
 from transactions.demo import DemoPeople
 
 urlpatterns = [
@@ -23,6 +24,7 @@ urlpatterns = [
     re_path(r"^api/docs/?$", DocsPage.as_view(), name="docs"),
     re_path(r"^healthz/?$", Liveness.as_view()),
     re_path(r"^readyz/?$", Readiness.as_view()),
+    re_path(r"^metrics/?$", Metrics.as_view()),
     path("admin", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", include("office.urls")),
     path("admin/", admin.site.urls),

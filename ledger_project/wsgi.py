@@ -13,10 +13,12 @@ _django = get_wsgi_application()
 
 from ledger_project.bodies import few_at_once  # noqa: E402  (Django is ready only now)
 from ledger_project.mongo import refuse_standalone  # noqa: E402
+from transactions.importing import refuse_unfinished_import  # noqa: E402
 
 application = few_at_once(_django)
 
 refuse_standalone()
+refuse_unfinished_import()
 
 # The first request would else wait while every view is imported and the admin's templates are compiled: over a second.
 reverse("admin:index")

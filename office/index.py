@@ -12,6 +12,7 @@ from ledger_project.admin import money
 from ledger_project.money import to_major
 from office import dashboard
 from office.figures import DAYS, Period
+from transactions import alerts
 from transactions.models import Transaction
 
 PERIOD_NAMES = {1: "Today", 7: "7 days", 30: "30 days", 90: "90 days"}
@@ -33,7 +34,9 @@ def dashboard_callback(request: HttpRequest, context: dict[str, Any]) -> dict[st
     if sees["transactions.transaction"]:
         engine = dashboard.engine(period)
         context |= _movements(period, currency, engine.refusals) | {"engine": engine}
-        context |= {"verification": dashboard.last_verification(), "verifications": _list("office.verification")}
+        findings = alerts.open_findings() if request.user.has_perm(alerts.SEES_FINDINGS) else 0  # type: ignore[union-attr]
+        proofs = _list("transactions.ledgerfinding") if findings else _list("office.verification")
+        context |= {"verification": dashboard.last_verification(), "verifications": proofs, "findings": findings}
         context |= {"hours": _list("office.enginehour"), "chart_list": _list("office.hourlymovement")}
     if sees["accounts.account"]:
         counts = dashboard.accounts(currency)

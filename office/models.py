@@ -69,6 +69,8 @@ class EngineHour(models.Model):
 class Verification(models.Model):
     """How a verification of the whole ledger ended."""
 
+    append_only = True
+
     began_at = models.DateTimeField()
     seconds = models.FloatField()
     whole = models.BooleanField()

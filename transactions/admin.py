@@ -21,7 +21,7 @@ from accounts.models import Account
 from ledger_project.admin import ReadOnlyAdmin, attach, breakable, link, moment, money, related_link
 from ledger_project.errors import LedgerError
 from ledger_project.reasons import ReasonForm, dialog, leave
-from transactions import approval_admin, history, reversing  # noqa: F401  (importing the first registers it)
+from transactions import approval_admin, audit_admin, history, reversing  # noqa: F401  (importing registers)
 from transactions.models import ApprovalRequest, Entry, Transaction
 from transactions.posting import Reversal
 from transactions.reversing import MAY_REVERSE

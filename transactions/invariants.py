@@ -80,6 +80,9 @@ class Code(StrEnum):
     TRANSACTION_ACCOUNTS = "transaction_accounts"  # both sides are one account, or one entry
     TRANSACTION_STATUS = "transaction_status"  # a status or kind that the ledger does not know
     REVERSAL_LINK = "reversal_link"  # a reversal and its original do not name each other
+    ANCHOR_MISSING = "anchor_missing"  # an anchor that was given out is not in the ledger
+    ANCHOR_DIFFERS = "anchor_differs"  # the ledger is not what the anchor stands for
+    IMPORT_UNFINISHED = "import_unfinished"  # an import broke off: this is a part of a ledger
     REVERSAL_DIFFERS = "reversal_differs"  # a reversal is not its original the other way round
 
 
@@ -217,6 +220,12 @@ def transaction_findings(transaction: Document, entries: dict[ObjectId, Document
         elif entry.get("transaction") != subject:
             message = f"its {side} {transaction[side]} belongs to transaction {entry.get('transaction')}"
             yield Finding(Code.TRANSACTION_DIFFERS, subject, message)
+    yield from standing_findings(transaction)
+
+
+def standing_findings(transaction: Document) -> Iterator[Finding]:
+    """Whether `transaction` is one by itself: between two accounts, with a kind, a status, and the links these need."""
+    subject = transaction["_id"]
     for one, two in (("from_account", "to_account"), ("debit_entry", "credit_entry")):
         if transaction[one] == transaction[two]:
             yield Finding(Code.TRANSACTION_ACCOUNTS, subject, f"{one} and {two} are both {transaction[one]}")
@@ -224,20 +233,27 @@ def transaction_findings(transaction: Document, entries: dict[ObjectId, Document
         yield Finding(Code.TRANSACTION_STATUS, subject, f"status is {transaction['status']}")
     if transaction["kind"] not in KINDS:
         yield Finding(Code.TRANSACTION_STATUS, subject, f"kind is {transaction['kind']}")
-
-
-def reversal_findings(transaction: Document, linked: dict[ObjectId, Document]) -> Iterator[Finding]:
-    """Whether `transaction` has the links that its kind and status call for, and what they name, in `linked`, fits."""
-    for link, back, due in (
-        ("reverses", "reversed_by", transaction["kind"] == Transaction.Kind.REVERSAL),
-        ("reversed_by", "reverses", transaction["status"] == Transaction.Status.REVERSED),
-    ):
+    for link, due in _due_links(transaction).items():
         if (link in transaction) != due:
             said = f"{link} is {transaction.get(link)}"
             message = f"{said} of a {transaction['kind']} that is {transaction['status']}"
-            yield Finding(Code.REVERSAL_LINK, transaction["_id"], message)
-        elif due:
+            yield Finding(Code.REVERSAL_LINK, subject, message)
+
+
+def reversal_findings(transaction: Document, linked: dict[ObjectId, Document]) -> Iterator[Finding]:
+    """Whether what the links of `transaction` name, in `linked`, fits; standing_findings tells which it must have."""
+    due = _due_links(transaction)
+    for link, back in (LINKS, LINKS[::-1]):
+        if link in transaction and due[link]:
             yield from _link_findings(transaction, link, linked.get(transaction[link]), back)
+
+
+def _due_links(transaction: Document) -> dict[str, bool]:
+    """Which links its kind and status call for."""
+    return {
+        "reverses": transaction["kind"] == Transaction.Kind.REVERSAL,
+        "reversed_by": transaction["status"] == Transaction.Status.REVERSED,
+    }
 
 
 def _link_findings(transaction: Document, link: str, other: Document | None, back: str) -> Iterator[Finding]:

@@ -31,6 +31,8 @@ class LedgerQuerySet(models.QuerySet):
 class LedgerRow(models.Model):
     """A row that the ORM may read and never write."""
 
+    append_only = False  # whether not even ledger.py changes a row: the application then has no right to
+
     objects = LedgerQuerySet.as_manager()
 
     class Meta:
@@ -120,6 +122,8 @@ class Entry(LedgerRow):
     created_at = models.DateTimeField()
     hash = models.CharField(max_length=64)
 
+    append_only = True
+
     is_own: bool  # set by history.transaction(): whether the account is the reader's
 
     class Meta(LedgerRow.Meta):
@@ -152,6 +156,90 @@ class NoticesDue(models.Model):
 
     def __str__(self) -> str:
         return f"{len(self.transactions)} transactions"
+
+
+class AccountProof(LedgerRow):
+    """How far the continuous audit has proven an account, whose id is its own. Written by continuous_audit.py."""
+
+    sequence = models.BigIntegerField()
+    hash = models.CharField(max_length=64)
+    balance_minor = models.BigIntegerField()
+    began_at = models.DateTimeField(help_text="When the last full pass began.")
+    is_complete = models.BooleanField(help_text="Whether that pass has ended.")
+    proven_at = models.DateTimeField(help_text="When the last full pass that ended began.")
+
+    class Meta(LedgerRow.Meta):
+        abstract = False
+        db_table = "account_proofs"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.pk} up to {self.sequence}"
+
+
+class LedgerFinding(LedgerRow):
+    """What the continuous audit found, once for each: open until a full pass does not see it any more."""
+
+    key = models.CharField(max_length=500)
+    account = models.ForeignKey(
+        Account, on_delete=models.DO_NOTHING, related_name="+", db_column="account", db_index=False, null=True
+    )
+    code = models.CharField(max_length=40)
+    subject = models.CharField(max_length=200)
+    message = models.CharField(max_length=1000)
+    found_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+    cleared_at = models.DateTimeField(null=True)
+
+    account_id: ObjectId | None
+
+    class Meta(LedgerRow.Meta):
+        abstract = False
+        db_table = "findings"
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.subject}"
+
+
+class Anchor(LedgerRow):
+    """The heads of all chains at one moment, under one hash, each anchor chained to the one before (anchors.py)."""
+
+    append_only = True
+
+    number = models.BigIntegerField()
+    taken_at = models.DateTimeField()
+    accounts = models.BigIntegerField()
+    entries = models.BigIntegerField()
+    heads = models.CharField(max_length=64, help_text="SHA-256 over the heads, in the order of the accounts' ids.")
+    previous = models.CharField(max_length=64)
+    hash = models.CharField(max_length=64)
+
+    class Meta(LedgerRow.Meta):
+        abstract = False
+        db_table = "anchors"
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return f"anchor {self.number}"
+
+
+class AnchorPage(LedgerRow):
+    """Some of the heads under an anchor, packed by anchors.py."""
+
+    append_only = True
+
+    anchor = ObjectIdField()
+    number = models.BigIntegerField()
+    heads = models.BinaryField()
+
+    class Meta(LedgerRow.Meta):
+        abstract = False
+        db_table = "anchor_pages"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"page {self.number} of {self.anchor}"
 
 
 class ApprovalRequest(LedgerRow):

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from transactions import approvals, notices
+from transactions import anchors, approvals, continuous_audit, notices
 from users.tasks import WakeUp, send_notifications
 
 GROUPS = 20  # a turn: each has at most as many transfers as a MongoDB transaction
@@ -25,3 +25,17 @@ wake_up = WakeUp(tell_parties)
 def carry_out_approved() -> int:
     """Beat's call: post what was approved and has no outcome yet."""
     return approvals.carry_out_approved()
+
+
+@shared_task(ignore_result=True)
+def audit_ledger() -> int:
+    """Beat's call: verify the next slice of the ledger; how many findings it has."""
+    work = continuous_audit.audit_slice()
+    return len(work.found) if work else 0
+
+
+# A snapshot is kept for 300 seconds.
+@shared_task(ignore_result=True, soft_time_limit=290, time_limit=300)
+def take_daily_anchor() -> bool:
+    """Beat's call: take the anchor of the day, if it has not been taken."""
+    return anchors.take_daily() is not None

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from itertools import groupby, islice
 from operator import itemgetter
 from time import perf_counter
@@ -26,7 +27,9 @@ from pymongo.read_concern import ReadConcern
 
 from accounts.models import Account
 from accounts.opening import AccountNotFound
-from ledger_project.mongo import Document, database
+from ledger_project.mongo import Document, database, first_id
+from transactions.account_history import last_before, link_at
+from transactions.anchors import chain_findings
 from transactions.invariants import (
     ACCOUNT_FIELDS,
     ENTRY_FIELDS,
@@ -54,6 +57,8 @@ ACCOUNTS, TRANSACTIONS, ENTRIES = (model._meta.db_table for model in (Account, T
 ACCOUNTS_AT_ONCE = 1000
 DOCUMENTS_AT_ONCE = 2000
 LOWEST_ID = ObjectId("0" * 24)
+IMPORTS = "imports"
+CLOCKS_DIFFER = timedelta(seconds=60)  # what the clocks of the web hosts may differ by, at most
 # Without these nothing keeps a key or a number from being used twice, or a transaction from being reversed twice.
 UNIQUE_INDEXES = (
     (TRANSACTIONS, "one_per_key", [("idempotency_key", 1), ("initiator", 1)], None),
@@ -88,28 +93,37 @@ class Report:
                 self.findings.append(finding)
 
 
-def verify(*, account: ObjectId | None = None, keep: int = 100, progress: Callable[[int], Any] | None = None) -> Report:
+def verify(
+    *,
+    account: ObjectId | None = None,
+    since: datetime | None = None,
+    keep: int = 100,
+    progress: Callable[[int], Any] | None = None,
+) -> Report:
     """Verify the whole ledger, or one `account` with its transactions. Transfers may go on meanwhile.
 
-    `progress` is told how many more documents have been looked at. Raises AccountNotFound, and PyMongoError when the
-    database cannot be read to the end: then nothing is proven.
+    With `since` only what was posted from then on, onto the entries before, which are taken as they are. `progress` is
+    told how many more documents have been looked at. Raises AccountNotFound, and PyMongoError when the database cannot
+    be read to the end: then nothing is proven.
     """
     began, started = timezone.now(), perf_counter()
     report = Report(keep)
-    with _few_collections(), database().client.start_session(causal_consistency=True) as session:
-        verifier = _Verifier(session, report, progress or (lambda documents: None))
-        if account is None:
-            verifier.verify_ledger()
+    with few_collections(), database().client.start_session(causal_consistency=True) as session:
+        verifier = Verifier(session, report, *([progress] if progress else []))
+        if account is not None:
+            verifier.verify_account(account, since)
+        elif since is not None:
+            verifier.verify_since(since)
         else:
-            verifier.verify_account(account)
+            verifier.verify_ledger()
     report.seconds = perf_counter() - started
-    if account is None:
+    if account is None and since is None:
         ledger_verified.send_robust(Report, report=report, began=began)
     return report
 
 
 @contextmanager
-def _few_collections() -> Iterator[None]:
+def few_collections() -> Iterator[None]:
     """Collect garbage rarely: documents form no cycles, and searching them for some takes a third of the time."""
     thresholds = gc.get_threshold()
     gc.set_threshold(50 * DOCUMENTS_AT_ONCE, *thresholds[1:])
@@ -117,6 +131,11 @@ def _few_collections() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*thresholds)
+
+
+def unfinished_import() -> Document | None:
+    """The import that began and has not ended, if there is one: this is then a part of a ledger."""
+    return database()[IMPORTS].find_one({"finished_at": None})
 
 
 def extent(account: ObjectId | None = None) -> int:
@@ -127,30 +146,80 @@ def extent(account: ObjectId | None = None) -> int:
     return 2 * found["sequence"] if found else 0
 
 
-class _Verifier:
-    """Reads the collections batch by batch and applies the rules above."""
+class Verifier:
+    """Reads the collections batch by batch, in `session`, and applies the invariants; what it finds is in `report`."""
 
-    def __init__(self, session: ClientSession, report: Report, progress: Callable[[int], Any]) -> None:
+    def __init__(
+        self, session: ClientSession, report: Report, progress: Callable[[int], Any] = lambda documents: None
+    ) -> None:
         self.session = session
         self.report = report
         self.progress = progress
 
     def verify_ledger(self) -> None:
         """All of it."""
-        self._indexes()
-        self._totals()
+        self.verify_whole()
         self._accounts_of_odd_ids()
         for accounts, within in self._account_batches():
             self._accounts(accounts, within)
         self._transactions({})
 
-    def verify_account(self, account_id: ObjectId) -> None:
-        """One account, its entries and its transactions."""
+    def verify_whole(self) -> None:
+        """What no account tells by itself: the unique indexes, and that the balances sum to zero."""
+        if begun := unfinished_import():
+            message = f"an import that began at {begun['began_at']:%Y-%m-%d %H:%M} UTC did not end"
+            self.report.add([Finding(Code.IMPORT_UNFINISHED, begun["_id"], message)])
+        self._indexes()
+        self._totals()
+        self.report.add(chain_findings())
+
+    def verify_account(self, account_id: ObjectId, since: datetime | None = None) -> None:
+        """One account, its entries and its transactions; those from `since` on."""
         account = self._account(account_id)
         if account is None:
             raise AccountNotFound
-        self._accounts([account], {"account": account_id})
-        self._transactions({"parties": account_id})
+        if since is None:
+            self._accounts([account], {"account": account_id})
+        else:
+            self._account_since(account, since)
+        self._transactions({"parties": account_id} | _ids_since(since))
+
+    def verify_since(self, since: datetime) -> None:
+        """The entries and transactions from `since` on: an account that has some was updated since, too."""
+        self.verify_whole()
+        changed = {"updated_at": {"$gte": since - CLOCKS_DIFFER}}
+        for account in self._find(ACCOUNTS, changed, ACCOUNT_FIELDS).sort("_id", 1):
+            self._account_since(account, since)
+        self._transactions(_ids_since(since))
+
+    def verify_onwards(self, account: Document, before: Link, limit: int) -> Link:
+        """Up to `limit` entries of `account` behind the link `before`, with their transactions; where that leaves it.
+
+        It ends where the account's sequence says, or else has found why not.
+        """
+        numbers = {"$gt": before.sequence, "$lte": before.sequence + limit}
+        entries = list(self._entries({"account": account["_id"], "sequence": numbers}))
+        link = self._follow(account, entries, before)
+        if link.sequence != account["sequence"] and link.sequence < before.sequence + limit:
+            self._count_differs(account, link.sequence)
+        self._transactions({"_id": {"$in": [entry["transaction"] for entry in entries]}})
+        return link
+
+    def _account_since(self, account: Document, since: datetime) -> None:
+        """The entries of `account` behind its last one before `since`."""
+        self.report.accounts += 1
+        if not self._well_formed(account, ACCOUNT_FIELDS):
+            return
+        try:
+            first = link_at(
+                account["_id"], last_before(Account(id=account["_id"], sequence=account["sequence"]), since)
+            )
+        except AssertionError:  # an entry is missing: its whole chain tells which
+            first = START
+        within = {"account": account["_id"], "sequence": {"$gt": first.sequence}}
+        link = self._follow(account, self._entries(within), first)
+        if link.sequence != account["sequence"]:
+            self._count_differs(account, link.sequence)
 
     def _indexes(self) -> None:
         for collection, name, keys, only in UNIQUE_INDEXES:
@@ -229,20 +298,23 @@ class _Verifier:
         After a finding it goes on from what the entry says of itself, so that one tampered entry is not reported again
         with each entry after it.
         """
-        if not self._well_formed(account, ACCOUNT_FIELDS):
-            return
-        link = START
-        if account["sequence"] == 0:
+        if self._well_formed(account, ACCOUNT_FIELDS):
+            link = self._follow(account, entries, START)
+            if link.sequence != account["sequence"]:
+                self._count_differs(account, link.sequence)
+
+    def _follow(self, account: Document, entries: Iterable[Document], link: Link) -> Link:
+        """Where `entries`, behind `link`, lead; the head of `account` is looked at where its sequence is reached."""
+        if account["sequence"] == link.sequence:
             self.report.add(head_findings(account, link))
         for entry in entries:
             self.report.entries += 1
             self.report.add(entry_findings(entry, link, account))
             if entry["sequence"] > link.sequence:
-                link = Link(entry["sequence"], entry["hash"], entry["balance_after_minor"])
+                link = Link.after(entry)
                 if link.sequence == account["sequence"]:
                     self.report.add(head_findings(account, link))
-        if link.sequence != account["sequence"]:
-            self._count_differs(account, link.sequence)
+        return link
 
     def _count_differs(self, account: Document, last: int) -> None:
         """The entries end before the account's sequence or go on past it: a finding, unless it has moved on since."""
@@ -287,3 +359,8 @@ class _Verifier:
 
     def _rows(self, collection: str):
         return database().get_collection(collection, read_concern=ReadConcern("majority"))
+
+
+def _ids_since(since: datetime | None) -> Document:
+    """A filter on the ids of transactions that were made from `since` on."""
+    return {"_id": {"$gte": first_id((since - CLOCKS_DIFFER).timestamp())}} if since else {}

@@ -1,7 +1,7 @@
 """The audit log: what staff did, to what, what it was before and after, why, when, and from which address.
 
 Staff's requests are logged: the middleware opens a context for the admin's, the views of staff for theirs. Outside one
-only a command that says so writes (`record_by_command`), and the API's other requests do not notice.
+only what says so writes (`record_by_command`, `record_by_system`), and the API's other requests do not notice.
 """
 
 from collections.abc import Callable, Iterator
@@ -99,6 +99,11 @@ def record_once(key: ObjectId, subject: models.Model, changes: dict[str, tuple[A
 def record_by_command(subject: models.Model, changes: dict[str, tuple[Any, Any]], *, command: str) -> None:
     """Log what an operator did to `subject` by `command`. It names nobody: a command does not know its user."""
     _add(subject, changes, f"by the command {command}")
+
+
+def record_by_system(subject: models.Model, changes: dict[str, tuple[Any, Any]], *, reason: str) -> None:
+    """Log what the service itself did to `subject`. It names nobody; the reason says which part of it acted."""
+    _add(subject, changes, reason[:500])
 
 
 def record_of_many(model: type[models.Model], which: str, changes: dict[str, tuple[Any, Any]]) -> None:

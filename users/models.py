@@ -156,6 +156,8 @@ class Notification(models.Model):
         PASSWORD_CHANGED = "PASSWORD_CHANGED"  # noqa: S105
         PASSWORD_RESET = "PASSWORD_RESET"  # noqa: S105
         VERIFY_EMAIL = "VERIFY_EMAIL"
+        LEDGER_FINDING = "LEDGER_FINDING"
+        LEDGER_ANCHOR = "LEDGER_ANCHOR"
 
     class Status(models.TextChoices):
         PENDING = "PENDING"
@@ -182,8 +184,10 @@ class Notification(models.Model):
 class AuditEntry(AbstractLogEntry):
     """One thing that a member of staff did. Added by audit.py and auditlog; nobody changes or deletes it.
 
-    The server keeps to that as well if the application's role on this collection is `find` and `insert` only.
+    The server keeps to that as well: the application's role may `find` and `insert` here (transactions/roles.py).
     """
+
+    append_only = True
 
     object_id = None  # ids are no integers here; object_pk has them
     content_type = models.ForeignKey(ContentType, on_delete=models.DO_NOTHING, related_name="+")

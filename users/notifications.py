@@ -27,6 +27,8 @@ TEMPLATES = {
     Notification.Kind.PASSWORD_CHANGED: "password_changed",
     Notification.Kind.PASSWORD_RESET: "password_reset",
     Notification.Kind.VERIFY_EMAIL: "verify_email",
+    Notification.Kind.LEDGER_FINDING: "ledger_finding",
+    Notification.Kind.LEDGER_ANCHOR: "ledger_anchor",
 }
 LINKS = {Notification.Kind.PASSWORD_RESET: RESET_PASSWORD, Notification.Kind.VERIFY_EMAIL: VERIFY_EMAIL}
 # What a mail program might turn into a link: a dot, slash, colon or @ inside a word.

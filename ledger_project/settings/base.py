@@ -261,6 +261,15 @@ POSTING_DEADLINE_SECONDS = env.float("POSTING_DEADLINE_SECONDS", default=10.0)
 REVERSAL_APPROVAL_ABOVE = Decimal(env.str("REVERSAL_APPROVAL_ABOVE", default="1000"))
 APPROVAL_SWEEP_SECONDS = env.float("APPROVAL_SWEEP_SECONDS", default=30.0)
 
+# Beat has a slice of about so many entries verified this often; each account is read from its beginning in the period.
+AUDIT_SWEEP_SECONDS = env.float("AUDIT_SWEEP_SECONDS", default=10.0)
+AUDIT_ENTRIES = env.int("AUDIT_ENTRIES", default=5000)
+AUDIT_PERIOD_SECONDS = env.float("AUDIT_PERIOD_SECONDS", default=24 * 3600.0)
+# How often beat looks whether the anchor of the day has been taken.
+ANCHOR_SWEEP_SECONDS = env.float("ANCHOR_SWEEP_SECONDS", default=600.0)
+# Who shows this token reads /metrics; without one the page is not there.
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+
 # The processes of one host take turns at committing, by a lock on this file.
 COMMIT_TURN_FILE: Path | None = Path(env.str("COMMIT_TURN_FILE", default=str(DATA_DIR / "commit-turn")))
 
@@ -443,6 +452,8 @@ UNFOLD = {
                     _page("Transactions", "swap_horiz", "transactions.transaction"),
                     _page("Entries", "receipt_long", "transactions.entry"),
                     _page("Approvals", "approval", "transactions.approvalrequest"),
+                    _page("Findings", "report", "transactions.ledgerfinding"),
+                    _page("Anchors", "anchor", "transactions.anchor"),
                 ],
             },
             {

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 from .base import *
-from .base import env, logging_config, mongodb, redis_cache, simple_jwt
+from .base import METRICS_TOKEN, env, logging_config, mongodb, redis_cache, simple_jwt
 from .email import email_settings
 
 ENVIRONMENT = "production"
@@ -43,6 +43,8 @@ SECRET_KEY = _strong_secret("SECRET_KEY")
 SIMPLE_JWT = simple_jwt(_strong_secret("JWT_SIGNING_KEY"))
 if SIMPLE_JWT["SIGNING_KEY"] == SECRET_KEY:
     raise ImproperlyConfigured("JWT_SIGNING_KEY equals SECRET_KEY: one leak would open both doors")
+if METRICS_TOKEN:
+    _strong_secret("METRICS_TOKEN")
 ALLOWED_HOSTS = [host for host in _required("ALLOWED_HOSTS").split(",") if host]
 if not ALLOWED_HOSTS or "*" in ALLOWED_HOSTS:
     raise ImproperlyConfigured("ALLOWED_HOSTS lets every host in, or none: name the ones that are yours")
@@ -64,7 +66,7 @@ STORAGES = {
 # TLS ends at the proxy in front, which says so in this header and must strip it from what clients send.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=True)
-SECURE_REDIRECT_EXEMPT = [r"^healthz/?$", r"^readyz/?$"]  # asked by probes from inside
+SECURE_REDIRECT_EXEMPT = [r"^healthz/?$", r"^readyz/?$", r"^metrics/?$"]  # asked by probes from inside
 SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=31_536_000)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 SECURE_HSTS_PRELOAD = True

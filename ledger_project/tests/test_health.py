@@ -12,7 +12,7 @@ from ledger_project.mongo import database
 from ledger_project.settings.base import redis_cache
 from ledger_project.tasks import STATE, canary
 
-ALL_WELL = {"mongodb": "ok", "migrations": "ok", "redis": "ok", "workers": "ok"}
+ALL_WELL = {"mongodb": "ok", "migrations": "ok", "redis": "ok", "workers": "ok", "ledger": "ok"}
 
 
 @pytest.fixture

@@ -80,6 +80,7 @@ def test_the_deployment_check_is_clean():
         ("EMAIL_PROVIDER", None, "EMAIL_PROVIDER is not set"),
         ("EMAIL_PROVIDER", "pigeon", "EMAIL_PROVIDER"),
         ("EMAIL_PROVIDER", "sendgrid", "SENDGRID_API_KEY"),
+        ("METRICS_TOKEN", "short", "METRICS_TOKEN is weak"),
         ("DEBUG", "1", "DEBUG is set"),
         ("THROTTLE_LOGIN", "many", "THROTTLE_LOGIN"),
         ("THROTTLE_LOGIN", "0/60", "THROTTLE_LOGIN"),

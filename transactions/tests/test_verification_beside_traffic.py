@@ -44,7 +44,7 @@ class TestBesideLiveTraffic:
         low = ObjectId("0" * 23 + "7")
         document = database().accounts.find_one({"_id": books.bob})
         empty = {"balance_minor": Int64(0), "sequence": Int64(0), "chain_head": "0" * 64}
-        read_account = verification._Verifier._account_batches
+        read_account = verification.Verifier._account_batches
 
         def then_open(verifier: Any) -> Any:
             for batch in read_account(verifier):
@@ -54,7 +54,7 @@ class TestBesideLiveTraffic:
                         ledger.post(Transfer(books.alice_owner, books.alice, low, Decimal(1), uuid4().hex))
                 yield batch
 
-        monkeypatch.setattr(verification._Verifier, "_account_batches", then_open)
+        monkeypatch.setattr(verification.Verifier, "_account_batches", then_open)
         report = verify()
         assert report.findings == []
         assert (report.accounts, report.entries) == (4, 18)

@@ -1,5 +1,7 @@
 """Prove the ledger from its entries."""
 
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from bson import ObjectId
@@ -9,7 +11,9 @@ from tqdm import tqdm
 from ledger_project.commands import Answer, LedgerCommand
 from ledger_project.jsonio import plain
 from ledger_project.money import UnknownCurrency, to_major
+from transactions.anchors import anchor_findings
 from transactions.invariants import Finding, Total
+from transactions.offline import verify_file
 from transactions.verification import Report, extent, verify
 
 
@@ -25,7 +29,7 @@ class Command(LedgerCommand):
     )
     example = "./manage.py verify_ledger --json"
     exit_codes = {
-        0: "the ledger is whole",
+        0: "the ledger is whole, and contains the anchor if one was given",
         1: "it is not; or there is no such account",
         2: "the database cannot be reached or failed before the end, or the options cannot be read: nothing is proven",
     }
@@ -34,23 +38,51 @@ class Command(LedgerCommand):
         """The options."""
         parser.add_argument("--account", metavar="ID", help="verify just this account and its transactions")
         parser.add_argument(
+            "--since", metavar="TIME", help="verify just what was posted from then on: 2026-11-22, or 2026-11-22T09:30Z"
+        )
+        parser.add_argument(
+            "--anchor",
+            metavar="HASH|FILE",
+            help="verify as well that the ledger still contains this anchor: the hash that was mailed, or a file of "
+            "`anchor_ledger`",
+        )
+        parser.add_argument(
+            "--file", type=Path, help="verify an exported ledger instead, from its file alone: no database is asked"
+        )
+        parser.add_argument(
             "--limit-findings", type=int, default=100, metavar="N", help="print the first N only (default: %(default)s)"
         )
         parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
     def answer(self, **options: Any) -> Answer:
         """Verify, and tell."""
-        account = _account_id(options["account"])
+        if options["file"]:
+            return _answer(verify_file(options["file"], keep=options["limit_findings"]))
+        account, since = _account_id(options["account"]), _moment(options["since"])
         hidden = options["json"] or options["quiet"] or None  # None: hidden when standard error is no terminal
         with tqdm(total=extent(account), unit=" documents", unit_scale=True, disable=hidden, leave=False) as bar:
-            report = verify(account=account, keep=options["limit_findings"], progress=bar.update)
-        return Answer(_data(report), _lines(report), None if report.whole else _failure(report))
+            report = verify(account=account, since=since, keep=options["limit_findings"], progress=bar.update)
+        if options["anchor"]:
+            report.add(anchor_findings(options["anchor"]))
+        return _answer(report)
+
+
+def _answer(report: Report) -> Answer:
+    return Answer(_data(report), _lines(report), None if report.whole else _failure(report))
 
 
 def _account_id(text: str | None) -> ObjectId | None:
     if text is not None and not ObjectId.is_valid(text):
         raise CommandError(f"{text!r} is not an account id: 24 hex digits are")
     return ObjectId(text) if text is not None else None
+
+
+def _moment(text: str | None) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text) if text is not None else None
+    except ValueError:
+        raise CommandError(f"{text!r} is not a time: 2026-11-22, or 2026-11-22T09:30Z") from None
+    return moment.replace(tzinfo=moment.tzinfo or UTC) if moment else None
 
 
 def _data(report: Report) -> dict[str, Any]:

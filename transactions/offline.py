@@ -1,0 +1,172 @@
+"""Verifying an exported ledger from its file alone: no database, and no more memory than its accounts take.
+
+The entries of an account stand together in their order, so each chain is followed as it passes by. Transactions stand
+elsewhere than their entries, and there may be any number of them. So both say what they know of an entry (its id,
+accounts, amount and so on), each fact becomes a number of 2048 bits by hashing, and the numbers of one side are added,
+those of the other taken away. Zero is left if and only if both sides say the same, each fact once: nobody finds other
+facts of the same sum. The same holds for a reversal and its original.
+"""
+
+from collections import defaultdict
+from hashlib import shake_256
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from bson import ObjectId
+
+from accounts.models import Account
+from ledger_project.mongo import Document
+from transactions import export_file
+from transactions.invariants import (
+    ACCOUNT_FIELDS,
+    ENTRY_FIELDS,
+    SIDES,
+    START,
+    TRANSACTION_FIELDS,
+    Code,
+    Finding,
+    Link,
+    Total,
+    entry_findings,
+    has_shape,
+    head_findings,
+    shape_findings,
+    standing_findings,
+    total_findings,
+)
+from transactions.models import Entry, Transaction
+from transactions.verification import Report
+
+FACT_BYTES = 256
+MODULUS = 1 << 8 * FACT_BYTES
+FIELDS = {
+    Account._meta.db_table: ACCOUNT_FIELDS,
+    Entry._meta.db_table: ENTRY_FIELDS,
+    Transaction._meta.db_table: TRANSACTION_FIELDS,
+}
+
+
+def verify_file(path: Path, *, keep: int = 100) -> Report:
+    """Verify the exported ledger in `path`. Raises ExportBroken when it is not a whole export, OSError."""
+    started = perf_counter()
+    work = _Offline(Report(keep))
+    for name, document in export_file.documents(path):
+        if name in FIELDS:
+            work.take(name, document)
+    work.end()
+    work.report.seconds = perf_counter() - started
+    return work.report
+
+
+class _Offline:
+    """Takes the documents in the order of the file: the accounts before any entry."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        self.accounts: dict[ObjectId, Document] = {}
+        self.account: Document | None = None  # whose entries are passing by
+        self.link: Link = START
+        self.entries_left = self.links_left = 0
+
+    def take(self, name: str, document: Document) -> None:
+        """One document."""
+        if not has_shape(document, FIELDS[name]):
+            self.report.add(shape_findings(document, FIELDS[name]))
+        elif name == Account._meta.db_table:
+            self.report.accounts += 1
+            self.accounts[document["_id"]] = {field: document[field] for field in ACCOUNT_FIELDS}
+        elif name == Entry._meta.db_table:
+            self._entry(document)
+        else:
+            self._transaction(document)
+
+    def end(self) -> None:
+        """What can be told when all have passed."""
+        self._end_chain()
+        for account in self.accounts.values():
+            if account.get("is_done"):
+                continue
+            if account["sequence"]:
+                message = f"sequence is {account['sequence']}, there is no entry"
+                self.report.add([Finding(Code.ACCOUNT_SEQUENCE, account["_id"], message)])
+            else:
+                self.report.add(head_findings(account, START))
+        self._totals()
+        if self.entries_left:
+            message = "the transactions and their entries do not say the same; verify_ledger tells which, once imported"
+            self.report.add([Finding(Code.TRANSACTION_DIFFERS, "the export", message)])
+        if self.links_left:
+            message = "reversals and their originals do not say the same; verify_ledger tells which, once imported"
+            self.report.add([Finding(Code.REVERSAL_LINK, "the export", message)])
+
+    def _entry(self, entry: Document) -> None:
+        self.report.entries += 1
+        self.entries_left = (self.entries_left + _fact(_of_entry(entry))) % MODULUS
+        if self.account is None or self.account["_id"] != entry["account"]:
+            self._end_chain()
+            self.account, self.link = self.accounts.get(entry["account"]), START
+            if self.account is None:
+                self.report.add([Finding(Code.ACCOUNT_UNKNOWN, entry["account"], "an entry names it")])
+        if self.account is not None:
+            self.report.add(entry_findings(entry, self.link, self.account))
+            self.link = Link.after(entry)
+
+    def _end_chain(self) -> None:
+        if self.account is None:
+            return
+        self.account["is_done"] = True
+        if self.link.sequence == self.account["sequence"]:
+            self.report.add(head_findings(self.account, self.link))
+        else:
+            message = f"sequence is {self.account['sequence']}, the last entry is number {self.link.sequence}"
+            self.report.add([Finding(Code.ACCOUNT_SEQUENCE, self.account["_id"], message)])
+
+    def _transaction(self, transaction: Document) -> None:
+        self.report.transactions += 1
+        self.report.add(standing_findings(transaction))
+        for direction in SIDES:
+            self.entries_left = (self.entries_left - _fact(_of_side(transaction, direction))) % MODULUS
+        if "reverses" in transaction:
+            self.links_left = (self.links_left + _fact(_of_reversal(transaction))) % MODULUS
+        if "reversed_by" in transaction:
+            self.links_left = (self.links_left - _fact(_of_original(transaction))) % MODULUS
+
+    def _totals(self) -> None:
+        sums: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+        for account in self.accounts.values():
+            total = sums[account["currency"]]
+            total[0] += account["balance_minor"]
+            total[1] -= account["balance_minor"] if account["kind"] == Account.Kind.EQUITY else 0
+            total[2] += 1
+        for currency, (sum_minor, issued_minor, accounts) in sorted(sums.items()):
+            self.report.totals[currency] = Total(sum_minor, issued_minor, accounts)
+            self.report.add(total_findings(currency, self.report.totals[currency]))
+
+
+def _fact(*said: Any) -> int:
+    return int.from_bytes(shake_256(repr(said).encode()).digest(FACT_BYTES), "big")
+
+
+def _of_entry(entry: Document) -> tuple[Any, ...]:
+    """What an entry says of itself."""
+    own = (entry["_id"], entry["transaction"], entry["direction"], entry["account"], entry["counter_account"])
+    return (*own, int(entry["amount_minor"]), entry["currency"])
+
+
+def _of_side(transaction: Document, direction: str) -> tuple[Any, ...]:
+    """What a transaction says of its entry of this direction."""
+    itself, own, other = (transaction[field] for field in SIDES[direction])
+    return itself, transaction["_id"], direction, own, other, int(transaction["amount_minor"]), transaction["currency"]
+
+
+def _of_reversal(made: Document) -> tuple[Any, ...]:
+    """What a reversal says of itself and its original."""
+    money = (int(made["amount_minor"]), made["currency"])
+    return made["_id"], made["reverses"], made["from_account"], made["to_account"], *money
+
+
+def _of_original(original: Document) -> tuple[Any, ...]:
+    """What an original says of its reversal and itself."""
+    money = (int(original["amount_minor"]), original["currency"])
+    return original["reversed_by"], original["_id"], original["to_account"], original["from_account"], *money
