@@ -26,8 +26,9 @@ from office.groups import AUDITOR, GROUPS, ensure_groups
 from transactions import ledger
 from transactions.models import Transaction
 from transactions.posting import Transfer
-from users.authentication import issue_token, revoke_tokens
-from users.models import User
+from users.api_sessions import Device, begin
+from users.models import ApiSession, User
+from users.tokens import issue_token, revoke_tokens
 
 # --- What must come ----------------------------------------------------------------------------------------------
 
@@ -46,8 +47,8 @@ FUNDS = {"toAccount": "{payee}", "amount": 1, "idempotencyKey": "{key}"}
 class Row(NamedTuple):
     """Who gets past the door, what is sent (the parameters of path and query, and the body), and what comes of it.
 
-    {account} and {transaction} are the caller's own, which nobody else may name. {payee} and {any_transaction} belong
-    to others by right. {start} and {end} are no ids of anything: places in a list.
+    {account}, {transaction} and {session} are the caller's own, which nobody else may name. {payee} and
+    {any_transaction} belong to others by right. {start} and {end} are no ids of anything: places in a list.
     """
 
     who: tuple[str, ...] = USERS
@@ -78,10 +79,19 @@ ROWS = {
     "reverseTransaction": Row(
         REVERSERS, {"transactionId": "{any_transaction}"}, {"reason": "Paid twice", "idempotencyKey": "{key}"}
     ),
+    "refresh": Row(ROLES, body={"refreshToken": "nobodys"}, comes=401),
+    "askForPasswordReset": Row(ROLES, body={"email": "{email}"}),
+    "resetPassword": Row(ROLES, body={"token": "nobodys", "newPassword": "staple-wagon-71"}, comes=400),
+    "verifyEmail": Row(ROLES, body={"token": "nobodys"}, comes=400),
+    "askForVerification": Row(ROLES, body={"email": "{email}"}),
+    "listSessions": Row(),
+    "endSession": Row(takes={"sessionId": "{session}"}),
+    "endAllSessions": Row(),
+    "changePassword": Row(body={"currentPassword": "{password}", "newPassword": "staple-wagon-71"}),
     **dict.fromkeys(("getHealth", "getReadiness", "getSchema", "getDocs"), Row(ROLES)),
 }
 
-OWN = ("account", "transaction")
+OWN = ("account", "transaction", "session")
 # Nobody's to set: ids, owners, money, roles, times, and what our own documents call them.
 INJECTED = ObjectId("5eed5eed5eed5eed5eed5eed")
 EXTRAS: dict[str, Any] = {
@@ -233,7 +243,7 @@ def caller(new_user: Callable, new_account: Callable, system_user: User) -> Call
     def belongings(user: User) -> dict[str, str]:
         account = new_account(user, funds=100)
         transaction = collection(Transaction).find_one({"to_account": account.pk})
-        return {"account": str(account.pk), "transaction": str(transaction["_id"])}
+        return {"account": str(account.pk), "transaction": str(transaction["_id"]), "session": session_of(user)}
 
     def make(role: str) -> Caller:
         email, password = f"{role.replace(' ', '.').lower()}@example.com", "mango-harbour-92"
@@ -300,7 +310,17 @@ def victim(new_user: Callable, new_account: Callable) -> dict[str, str]:
             idempotency_key="saved",
         )
     )
-    return {"victim": str(user.pk), "account": str(account.pk), "transaction": str(saved.document["_id"])}
+    return {
+        "victim": str(user.pk),
+        "account": str(account.pk),
+        "transaction": str(saved.document["_id"]),
+        "session": session_of(user),
+    }
+
+
+def session_of(user: User) -> str:
+    begin(user=user, device=Device("", ""))
+    return str(ApiSession.objects.get(user=user).pk)
 
 
 # --- The matrix --------------------------------------------------------------------------------------------------
