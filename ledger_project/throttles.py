@@ -26,9 +26,12 @@ from ledger_project.quick_redis import QuickRedis, RedisAway
 
 # Probes are not refused: what asks them would take a busy process for a dead one.
 EXEMPT = frozenset({"/healthz", "/healthz/", "/readyz", "/readyz/"})
-# By the name of their address: what costs a password hash, and what counts it.
-HASHING = {"auth-login": "login", "admin:login": "login", "auth-register": "register"}
-CLOSED_WITHOUT_REDIS = frozenset({"login", "register", "account_failures", "address_failures"})
+# By the name of their address: what costs a password hash or an e-mail, and what counts it.
+COSTLY = {
+    **dict.fromkeys(("auth-login", "admin:login", "auth-password", "auth-reset"), "login"),
+    **dict.fromkeys(("auth-register", "auth-ask-for-reset", "auth-ask-for-verification"), "register"),
+}
+CLOSED_WITHOUT_REDIS = frozenset({"login", "register", "mailbox", "account_failures", "address_failures"})
 
 _standings: ContextVar[dict[str, Standing] | None] = ContextVar("standings", default=None)
 
@@ -73,9 +76,9 @@ class ThrottleMiddleware:
         return response
 
     def process_view(self, request: HttpRequest, view: Any, arguments: Any, names: Any) -> HttpResponse | None:
-        """What costs a password hash has a limit of its own; Django asks this once it knows where the request goes."""
+        """What costs a hash or an e-mail has a limit of its own; asked once Django knows who serves it."""
         match = request.resolver_match
-        name = HASHING.get(match.view_name) if match and request.method == "POST" else None
+        name = COSTLY.get(match.view_name) if match and request.method == "POST" else None
         return self._refusal(request, [Charge(policy(name), _place(request))]) if name else None
 
     @staticmethod
@@ -110,6 +113,11 @@ def charge_user(user: ObjectId, *, items: int) -> None:
         spend(Charge(user_policy, str(user), cost))
 
 
+def charge_mailbox(email: str) -> None:
+    """Take a permit to write to this e-mail, whether or not anybody here has it. Raises Throttled."""
+    spend(Charge(policy("mailbox"), _named(email)))
+
+
 @contextmanager
 def guess_of_password(*, email: str, request: HttpRequest, wrong: type[Exception]) -> Iterator[None]:
     """Around the look at a password: counts it as a failure unless it ends otherwise than by `wrong`.
@@ -117,7 +125,7 @@ def guess_of_password(*, email: str, request: HttpRequest, wrong: type[Exception
     It is counted before the look, so guesses at once are no more than guesses one after the other. Success forgets the
     failures of the account. Raises LoginLocked.
     """
-    account = Charge(policy("account_failures"), sha256(email.encode()).hexdigest()[:32])
+    account = Charge(policy("account_failures"), _named(email))
     place = Charge(policy("address_failures"), _place(request))
     spend(account, place, refused=LoginLocked)
     try:
@@ -128,6 +136,11 @@ def guess_of_password(*, email: str, request: HttpRequest, wrong: type[Exception
         spend(account._replace(cost=-1), place._replace(cost=-1))
         raise
     spend(account._replace(cost=-account.policy.quota), place._replace(cost=-1))
+
+
+def _named(email: str) -> str:
+    """What Redis knows an e-mail by."""
+    return sha256(email.encode()).hexdigest()[:32]
 
 
 def policy(name: str) -> Policy:

@@ -160,6 +160,10 @@ describe_auth = extend_schema_view(
             refusal_when("missing_field", lambda: PasswordRequest.read({"newPassword": PASSWORDS["newPassword"]})),
             refusal_when("common_password", lambda: PasswordRequest.read(PASSWORDS | {"newPassword": "password1"})),
             refusal(WrongPassword),
+            refusal(Throttled),
+            refusal(LoginLocked),
+            refusal(Unavailable),
+            refusal(TooManyLogins),
         ],
     ),
     ask_for_reset=operation(
@@ -182,6 +186,8 @@ describe_auth = extend_schema_view(
             refusal_when("missing_field", lambda: ResetRequest.read({"token": SECRET})),
             refusal_when("common_password", lambda: ResetRequest.read(RESET | {"newPassword": "password1"})),
             refusal(LinkRefused),
+            refusal(Unavailable),
+            refusal(TooManyLogins),
         ],
     ),
     verify=operation(

@@ -7,14 +7,14 @@ from rest_framework.permissions import AllowAny, BasePermission, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from ledger_project.throttles import guess_of_password
+from ledger_project.throttles import charge_mailbox, guess_of_password
 from users import api_sessions, second_factor
 from users.api_sessions import Device, Tokens
 from users.authentication import AuthenticatedRequest, LogoutAuthentication, TokenAuthentication
 from users.managers import UserManager
 from users.models import User
 from users.openapi import describe_auth, describe_destroy_all, describe_sessions
-from users.passwords import ask_for_reset, change_password, reset_password
+from users.passwords import WrongPassword, ask_for_reset, change_password, reset_password
 from users.registration import WrongCredentials, authenticate, register_user
 from users.serializers import (
     EmailRequest,
@@ -93,14 +93,15 @@ class AuthViewSet(viewsets.ViewSet):
     def password(self, request: AuthenticatedRequest) -> Response:
         """Change one's password, which ends everything else that was begun with the old one."""
         asked = PasswordRequest.read(request.data)
-        user = change_password(user=request.user, current=asked["currentPassword"], new=asked["newPassword"])
+        with guess_of_password(email=request.user.email, request=request._request, wrong=WrongPassword):
+            user = change_password(user=request.user, current=asked["currentPassword"], new=asked["newPassword"])
         shown = shows_second_factor(request.auth)
         return Response(_logged_in(request, user, refresh=asked["refresh"], second_factor=shown))
 
     @action(detail=False, methods=["post"], url_path="password-reset")
     def ask_for_reset(self, request: Request) -> Response:
         """Ask for a link that sets a new password."""
-        ask_for_reset(**EmailRequest.read(request.data))
+        ask_for_reset(_mailbox(request))
         return Response({"message": ON_ITS_WAY}, status=status.HTTP_202_ACCEPTED)
 
     @action(detail=False, methods=["post"], url_path="password-reset/confirm")
@@ -119,7 +120,7 @@ class AuthViewSet(viewsets.ViewSet):
     @action(detail=False, methods=["post"], url_path="verify-email/resend")
     def ask_for_verification(self, request: Request) -> Response:
         """Ask for the link that does so."""
-        ask_for_verification(**EmailRequest.read(request.data))
+        ask_for_verification(_mailbox(request))
         return Response({"message": ON_ITS_WAY}, status=status.HTTP_202_ACCEPTED)
 
 
@@ -142,6 +143,13 @@ class SessionViewSet(viewsets.ViewSet):
         """Log out of all, tokens without a session included."""
         revoke_tokens(user=request.user, reason="Logged out of all devices")
         return Response({"message": "Logged out of all devices"})
+
+
+def _mailbox(request: Request) -> str:
+    """The e-mail that a link is asked for, once it may be written to."""
+    email = UserManager.normalize_email(EmailRequest.read(request.data)["email"])
+    charge_mailbox(email)
+    return email
 
 
 def _logged_in(request: Request, user: User, *, refresh: bool, second_factor: bool = False) -> dict:

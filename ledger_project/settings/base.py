@@ -237,13 +237,14 @@ def throttles(**limits: str) -> dict[str, str]:
 
 
 # A user's requests, each transfer of a batch counted; an address's, with a token and without one; log-ins and
-# registrations from an address; wrong passwords for an e-mail, and from an address.
+# registrations from an address; links sent to an e-mail; wrong passwords for an e-mail, and from an address.
 LIMITS = {
     "user": "6000/60",
     "address": "120000/60",
     "anonymous": "1200/60",
     "login": "10/60",
     "register": "10/60",
+    "mailbox": "5/3600",
     "account_failures": f"{AXES_FAILURE_LIMIT}/{round(AXES_COOLOFF_TIME.total_seconds())}",
     "address_failures": f"{10 * AXES_FAILURE_LIMIT}/{round(AXES_COOLOFF_TIME.total_seconds())}",
 }

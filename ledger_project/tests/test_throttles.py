@@ -287,3 +287,31 @@ def test_the_script_is_told_again_after_a_restart_of_redis(client_of, new_user, 
     own_redis.stop()
     with own_redis:
         assert client.get("/api/accounts")["RateLimit"].startswith('"user";r=4;')  # Redis forgot what was taken
+
+
+@pytest.mark.parametrize("path", ["/api/auth/password-reset", "/api/auth/verify-email/resend"])
+@pytest.mark.parametrize("known", [True, False])
+def test_a_mailbox_gets_a_few_links_an_hour_from_whatever_address_and_the_answer_does_not_tell(
+    client_of, new_user, limits, path, known
+):
+    limits(mailbox="2/3600")
+    if known:
+        new_user(email="asha@example.com")
+    answers = [
+        client_of().post(path, {"email": email}, REMOTE_ADDR=f"10.1.2.{number}")
+        for number, email in enumerate(("asha@example.com", " ASHA@example.com", "asha@example.com"))
+    ]
+    assert [answer.status_code for answer in answers] == [202, 202, 429]
+    assert_throttled(answers[2])
+    assert client_of().post(path, {"email": "ben@example.com"}).status_code == 202
+
+
+def test_wrong_current_passwords_lock_the_change_of_a_password(client_of, new_user, limits, hashes):
+    limits(account_failures="2/900")
+    user = new_user(password=PASSWORD)
+    client = client_of(user)
+    wrong, right = ({"currentPassword": word, "newPassword": "lantern-orchard-57"} for word in ("wrong", PASSWORD))
+    assert [client.post("/api/auth/password", wrong).status_code for _ in range(2)] == [403, 403]
+    hashes.clear()
+    assert_throttled(client.post("/api/auth/password", right), "login_locked")
+    assert hashes == []
