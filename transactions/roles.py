@@ -31,7 +31,7 @@ STRUCTURE = ["collMod", "createCollection", "createIndex", "dropIndex"]
 OF_MIGRATIONS = ("django_migrations", "django_content_type", "auth_permission", "imports")
 WITHOUT_MODEL = ("roll_ups", "audit_cursor")
 # Besides the ledger's own rows: what an auditor reads. No password, no second factor, no session is among it.
-ALSO_AUDITED = ("accounts", "audit_log", "verifications")
+ALSO_AUDITED = ("accounts", "audit_log", "imports", "verifications")
 ROLE_NOT_FOUND = 31
 
 

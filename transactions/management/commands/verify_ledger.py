@@ -8,7 +8,7 @@ from bson import ObjectId
 from django.core.management.base import CommandError, CommandParser
 from tqdm import tqdm
 
-from ledger_project.commands import Answer, LedgerCommand
+from ledger_project.commands import UNREACHABLE, Answer, LedgerCommand
 from ledger_project.jsonio import plain
 from ledger_project.money import UnknownCurrency, to_major
 from transactions.anchors import anchor_findings
@@ -57,7 +57,7 @@ class Command(LedgerCommand):
     def answer(self, **options: Any) -> Answer:
         """Verify, and tell."""
         if options["file"]:
-            return _answer(verify_file(options["file"], keep=options["limit_findings"]))
+            return _answer(_of_file(options["file"], options["limit_findings"]))
         account, since = _account_id(options["account"]), _moment(options["since"])
         hidden = options["json"] or options["quiet"] or None  # None: hidden when standard error is no terminal
         with tqdm(total=extent(account), unit=" documents", unit_scale=True, disable=hidden, leave=False) as bar:
@@ -65,6 +65,13 @@ class Command(LedgerCommand):
         if options["anchor"]:
             report.add(anchor_findings(options["anchor"]))
         return _answer(report)
+
+
+def _of_file(file: Path, keep: int) -> Report:
+    try:
+        return verify_file(file, keep=keep)
+    except OSError as error:
+        raise CommandError(f"{file}: {error.strerror}", returncode=UNREACHABLE) from None
 
 
 def _answer(report: Report) -> Answer:
