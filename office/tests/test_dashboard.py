@@ -64,7 +64,8 @@ def test_it_shows_what_happened(page, boss, busy):
     expect(tile(page, "Money issued")).to_contain_text("1,000.00 INR")
     expect(tile(page, "Money issued")).to_contain_text("in circulation")
     expect(tile(page, "Refusals by reason")).to_contain_text(re.compile(r"Insufficient funds\s*1"))
-    expect(tile(page, "Accounts")).to_contain_text(re.compile(r"Active\s*2\s*Frozen\s*1\s*Closed\s*0\s*System\s*1"))
+    counted = r"Active\s*2\s*Frozen\s*1\s*Closed\s*0\s*Equity of the system\s*1"
+    expect(tile(page, "Accounts")).to_contain_text(re.compile(counted))
     expect(tile(page, "Users")).to_contain_text(re.compile(r"Active customers\s*2\s*Disabled\s*0\s*Staff\s*1"))
     expect(tile(page, "E-mail queue")).to_contain_text(re.compile(r"Waiting\s*3\s*Failed\s*2"))
     expect(tile(page, "Ledger verification")).to_contain_text("The ledger is whole")
