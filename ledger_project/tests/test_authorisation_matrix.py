@@ -207,8 +207,9 @@ def outcome(response: HttpResponse) -> str | int:
 
 
 def seen(response: HttpResponse) -> tuple[int, dict[str, str], bytes]:
-    """All that a client sees of an answer."""
-    return response.status_code, dict(response.items()), response.content
+    """All that a client sees of an answer, but for RateLimit, which counts the caller's own requests."""
+    headers = {name: value for name, value in response.items() if name != "RateLimit"}
+    return response.status_code, headers, response.content
 
 
 def told(response: HttpResponse, before: dict[str, Any]) -> str:
