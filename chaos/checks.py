@@ -15,13 +15,14 @@ from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 from redis import RedisError
 
-from chaos.clients import OK, REFUSED, UNKNOWN, Connection, Load, Move
+from chaos.clients import BATCH, FUNDING_BATCH, OK, REFUSED, UNKNOWN, Connection, Load, Move, Person
 from chaos.cluster import WEB_THREADS, WORKERS, Document, NotInTime, Web, wait_until
 
 ANSWERS_WITHIN_SECONDS = 15  # of healing
 SETTLES_WITHIN_SECONDS = 120
 MAIL_WITHIN_SECONDS = 600
 AT_ONCE = 1000
+REPEATED_AT_ONCE = 200
 NEAR_SECONDS = 15  # a fault so near a first delivery may have kept the worker from noting it
 TOLD_MOVES, TOLD_FAULTS = 5, 6
 
@@ -122,7 +123,7 @@ class Checks:
             try:
                 pools.reset()  # kombu keeps connections for ever, to a Redis that is gone as well
                 with Celery(broker=self.cluster.redis.url, set_as_current=False) as app:
-                    return len(app.control.ping(timeout=1, limit=WORKERS)) == WORKERS
+                    return len(app.control.ping(timeout=5, limit=WORKERS)) == WORKERS
             except (OSError, RedisError, KombuError):
                 return False
 
@@ -132,20 +133,22 @@ class Checks:
             raise Violation(str(late)) from None
 
     def _resolve(self, moves: Iterable[Move]) -> None:
-        """Repeat each unknown until its key has an answer."""
-        connection = self.load.connection(0)
-        for move in moves:
-            if move.word != UNKNOWN or not move.answers:  # without an answer it is being asked for right now
-                continue
-            deadline = time.monotonic() + SETTLES_WITHIN_SECONDS
-            while True:
-                self.load.repeat(connection, move)
-                word = move.answers[-1].word
-                if word != UNKNOWN:
-                    break
-                if time.monotonic() > deadline:
-                    raise Violation("an unknown does not resolve by repeating its key", [move])
-            self.resolved[word] += 1
+        """Repeat each unknown until its key has an answer, those of one payer together."""
+        # Without an answer it is being asked for right now.
+        unknown = [move for move in moves if move.word == UNKNOWN and move.answers]
+        deadline, connection = time.monotonic() + SETTLES_WITHIN_SECONDS, self.load.connection(0)
+        while unknown:
+            by_payer: dict[Person, list[Move]] = {}
+            for move in unknown:
+                by_payer.setdefault(move.payer or self.load.system, []).append(move)
+            for payer, asked in by_payer.items():
+                path = BATCH if asked[0].payer else FUNDING_BATCH
+                for at in range(0, len(asked), REPEATED_AT_ONCE):
+                    connection.post("repeat", path, payer.token, asked[at : at + REPEATED_AT_ONCE])
+            self.resolved.update(move.answers[-1].word for move in unknown if move.answers[-1].word != UNKNOWN)
+            unknown = [move for move in unknown if move.answers[-1].word == UNKNOWN]
+            if unknown and time.monotonic() > deadline:
+                raise Violation(f"{len(unknown)} unknowns do not resolve by repeating their keys", unknown)
 
     def _compare(self, moves: Sequence[Move]) -> None:
         """Every ok is stored once, as it was answered, every time; no refused one is."""

@@ -109,6 +109,15 @@ class Connection:
         self.http = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS)
         self.history = history
 
+    def is_open(self) -> bool:
+        """Whether somebody listens; where nobody does, nothing has been asked for."""
+        try:
+            if self.http.sock is None:
+                self.http.connect()
+        except OSError:
+            return False
+        return True
+
     def call(self, method: str, path: str, token: str = "", body: Any = None) -> tuple[int, dict[str, Any]]:
         """Status and answer; (0, the error's name) when none came."""
         headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
@@ -174,8 +183,9 @@ class Client(threading.Thread):
         kinds = {self.single: 44, self.batch: 6, self.fund: 4, self.fund_many: 12, self.repeat: 12}
         kinds |= {self.read: 12, self.overdraw: 10}
         while not self.load.over.is_set():
-            (ask,) = self.chance.choices(list(kinds), list(kinds.values()))
-            ask()
+            if self.connection.is_open():
+                (ask,) = self.chance.choices(list(kinds), list(kinds.values()))
+                ask()
             self.load.over.wait(self.chance.expovariate(1 / self.load.pause_seconds))
 
     def move(
