@@ -193,7 +193,8 @@ class Run:
         name = " + ".join(fault.name for fault in step.faults)
         began = time.monotonic()
         with ExitStack() as stack:
-            for fault in step.faults:
+            # The network last, so that it heals first: what starts again waits until it is heard.
+            for fault in sorted(step.faults, key=lambda fault: fault.part == "network"):
                 stack.enter_context(fault.strike(self.cluster, chance))
             time.sleep(step.seconds)
         self.load.history.faults.append((began, time.monotonic(), name))

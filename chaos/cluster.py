@@ -459,7 +459,7 @@ class Cluster:
     def primary(self) -> Member:
         """The member that takes writes; another one where a fault is on that leaves none."""
         with suppress(NotInTime):
-            wait_until(self.has_primary, seconds=20, what="a primary")
+            wait_until(self.has_primary, seconds=10, what="a primary")
         return next((member for member in self.members if member.is_primary()), self.members[0])
 
     def secondaries(self) -> list[Member]:
