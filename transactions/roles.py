@@ -29,7 +29,7 @@ READ = ["find", *LOOK_AROUND]
 STRUCTURE = ["collMod", "createCollection", "createIndex", "dropIndex"]
 # Written by migrations and imports, read by everybody.
 OF_MIGRATIONS = ("django_migrations", "django_content_type", "auth_permission", "imports")
-WITHOUT_MODEL = ("roll_ups", "audit_cursor")
+WITHOUT_MODEL = ("audit_cursor", "canary", "roll_ups")
 # Besides the ledger's own rows: what an auditor reads. No password, no second factor, no session is among it.
 ALSO_AUDITED = ("accounts", "audit_log", "imports", "verifications")
 ROLE_NOT_FOUND = 31
