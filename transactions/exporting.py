@@ -26,10 +26,10 @@ from transactions.verification import Report, unfinished_import
 
 ACCOUNTS, ENTRIES, TRANSACTIONS = (model._meta.db_table for model in (Account, Entry, Transaction))
 ENTRIES_AT_ONCE = 2000
-# Made anew by the service itself, or of the database that it is in. Whoever is in the admin logs in again.
+# Made anew by the service itself, or of the database that it is in. Whoever has a session logs in again.
 LEFT_OUT = frozenset(
     {
-        *("sessions", "django_migrations", "imports"),
+        *("api_sessions", "canary", "sessions", "django_migrations", "imports"),
         *("roll_ups", "hourly_movements", "engine_hours"),
         *("account_proofs", "audit_cursor"),
     }
