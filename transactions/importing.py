@@ -18,10 +18,9 @@ from transactions.exporting import applied_migrations
 from transactions.invariants import Code
 from transactions.offline import verify_file
 from transactions.roles import collections
-from transactions.verification import IMPORTS, Report, unfinished_import, verify
+from transactions.verification import IMPORTS, THE_IMPORT, Report, unfinished_import, verify
 
 DOCUMENTS_AT_ONCE = 1000
-THE_IMPORT = "the import"
 # What `migrate` has filled, under ids of its own: the file's take their place.
 OF_MIGRATIONS = ("django_content_type", "auth_permission", "auth_group", "auth_group_permissions")
 

@@ -57,7 +57,7 @@ ACCOUNTS, TRANSACTIONS, ENTRIES = (model._meta.db_table for model in (Account, T
 ACCOUNTS_AT_ONCE = 1000
 DOCUMENTS_AT_ONCE = 2000
 LOWEST_ID = ObjectId("0" * 24)
-IMPORTS = "imports"
+IMPORTS, THE_IMPORT = "imports", "the import"
 CLOCKS_DIFFER = timedelta(seconds=60)  # what the clocks of the web hosts may differ by, at most
 # Without these nothing keeps a key or a number from being used twice, or a transaction from being reversed twice.
 UNIQUE_INDEXES = (
@@ -135,7 +135,7 @@ def few_collections() -> Iterator[None]:
 
 def unfinished_import() -> Document | None:
     """The import that began and has not ended, if there is one: this is then a part of a ledger."""
-    return database()[IMPORTS].find_one({"finished_at": None})
+    return database()[IMPORTS].find_one({"_id": THE_IMPORT, "finished_at": None})
 
 
 def extent(account: ObjectId | None = None) -> int:
