@@ -91,8 +91,9 @@ class Process(_Server):
             self.__enter__()
 
     def kill(self) -> None:
-        """SIGKILL to it and all that it started."""
-        os.killpg(self.process.pid, signal.SIGKILL)
+        """SIGKILL to it and all that it started, what is left of them."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def children(self) -> list[int]:
@@ -128,10 +129,7 @@ class Process(_Server):
 
     def stop(self) -> None:
         """At once: what it holds is thrown away with the data folder."""
-        if self.process.poll() is None:
-            self.kill()
-        with suppress(ProcessLookupError):  # what outlived it
-            os.killpg(self.process.pid, signal.SIGKILL)
+        self.kill()
 
 
 class Member(Process):

@@ -6,8 +6,9 @@ A fault strikes one part of the whole; two of the same part are never mixed.
 import os
 import random
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ from chaos.cluster import ELECTION_MS, Cluster, Member, NotInTime, Worker, wait_
 Chance = random.Random
 Strike = Callable[[Cluster, Chance], Iterator[None]]
 JUMP_SECONDS = 300
-LEFT_BYTES = 64 * 1024
+LEFT_BYTES = (2**16, 2**20, 2**24)  # one after the other, until it fits
 
 
 @dataclass(frozen=True)
@@ -134,8 +135,9 @@ def _step_down(member: Member) -> None:
 def _caught_amid(cluster: Cluster, name: str, **data: Any) -> Iterator[Member]:
     """The primary, in the very moment that the fail point says; as it is if nobody commits just then."""
     primary = cluster.primary()
-    with cluster.fail_point(primary, name, **data) as entered:
+    with ExitStack() as stack:
         with suppress(PyMongoError):
+            entered = stack.enter_context(cluster.fail_point(primary, name, **data))
             entered()
         yield primary
 
@@ -259,9 +261,12 @@ def packets_lost(cluster: Cluster, chance: Chance) -> Iterator[None]:
 def _full(member: Member) -> Iterator[None]:
     """No byte left on its disk: mongod gives up when it cannot write. Then there is room again, and it starts."""
     ballast = member.directory / "ballast"
-    disk = os.statvfs(member.directory)
     with ballast.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, max(LEFT_BYTES, disk.f_bavail * disk.f_frsize - LEFT_BYTES))
+        for left in LEFT_BYTES:
+            disk = os.statvfs(member.directory)
+            with suppress(OSError):  # mongod was faster
+                os.posix_fallocate(file.fileno(), 0, disk.f_bavail * disk.f_frsize - left)
+                break
     try:
         yield
     finally:
@@ -324,9 +329,9 @@ def web_server_told_to_end(cluster: Cluster, chance: Chance) -> Iterator[None]:
     web = chance.choice(cluster.webs)
     web.process.terminate()
     yield
-    with suppress(Exception):
+    with suppress(subprocess.TimeoutExpired):
         web.process.wait(20)
-    web.kill() if web.process.poll() is None else None
+    web.kill()
     web.start()
 
 
@@ -347,7 +352,8 @@ def _caught_sending(cluster: Cluster, mode: str) -> Iterator[None]:
 
 def _kill_children(workers: list[Worker]) -> None:
     for child in (child for worker in workers for child in worker.children()):
-        os.kill(child, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
 
 
 @fault("mail")
