@@ -25,8 +25,10 @@ from typing import NoReturn
 from chaos import report
 from chaos.checks import ANSWERS_WITHIN_SECONDS, Checks, Violation, told
 from chaos.clients import Load
-from chaos.cluster import ROOT, Cluster, NotInTime
+from chaos.cluster import Cluster
 from chaos.faults import FAULTS, Fault
+from chaos.network import ROOT
+from chaos.processes import NotInTime
 from ledger_project.embedded import DidNotStart
 
 MIXED_AT_ONCE = 3

@@ -16,7 +16,8 @@ from pymongo.read_concern import ReadConcern
 from redis import RedisError
 
 from chaos.clients import BATCH, FUNDING_BATCH, OK, REFUSED, UNKNOWN, Connection, Load, Move, Person
-from chaos.cluster import WEB_THREADS, WORKERS, Document, NotInTime, Web, wait_until
+from chaos.cluster import WORKERS
+from chaos.processes import WEB_THREADS, Document, NotInTime, Web, wait_until
 
 ANSWERS_WITHIN_SECONDS = 15  # of healing
 SETTLES_WITHIN_SECONDS = 120
@@ -60,8 +61,8 @@ class Checks:
         self._resolve(moves)
         self._compare(moves)
         self.settled = done
-        self._whole()
         self._nothing_wrong()
+        self._whole()
 
     def at_the_end(self) -> None:
         """Everything again, over all that was ever asked, and every e-mail. Raises Violation."""

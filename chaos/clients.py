@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from pymongo import ReadPreference
 from pymongo.errors import PyMongoError
 
-from chaos.cluster import PASSWORD, SYSTEM_EMAIL, Cluster, wait_until
+from chaos.cluster import PASSWORD, SYSTEM_EMAIL, Cluster
+from chaos.processes import wait_until
 
 PEOPLE, CLIENTS = 12, 16
 FUNDS = 1_000_000

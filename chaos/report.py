@@ -14,7 +14,8 @@ from typing import Any
 
 from chaos.checks import Checks
 from chaos.clients import OK, REFUSED, UNKNOWN, History, Load
-from chaos.cluster import ROOT, Cluster
+from chaos.cluster import Cluster
+from chaos.network import ROOT
 
 SNAPSHOTS = "snapshots of all balances, each summing to zero"
 COLORS = {OK: "#2f6f9f", REFUSED: "#b9b9b9", UNKNOWN: "#c0392b"}
