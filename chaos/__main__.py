@@ -199,6 +199,7 @@ class Run:
             for fault in sorted(step.faults, key=lambda fault: fault.part == "network"):
                 stack.enter_context(fault.strike(self.cluster, chance))
             time.sleep(step.seconds)
+        self.cluster.supervise()
         self.load.history.faults.append((began, time.monotonic(), name))
         self.checks.after_healing()
         done = f"{self.load.history.acknowledged:,} acknowledged"

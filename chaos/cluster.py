@@ -43,6 +43,7 @@ class Cluster:
     def __init__(self, seed: str, *, broken: str = "") -> None:
         self.seed, self.broken = seed, broken
         self.stack = ExitStack()
+        self.restarted: list[str] = []
         self.is_root = os.geteuid() == 0 and bool(shutil.which("ip")) and Path("/dev/net/tun").exists()
 
     def __enter__(self) -> Self:
@@ -136,6 +137,13 @@ class Cluster:
         )
         self.stack.callback(process.kill)  # nothing when it has ended by then
         return process
+
+    def supervise(self) -> None:
+        """Start again what has ended by itself, as a process manager does: a worker does when Redis is full."""
+        for process in (*self.webs, *self.workers, self.beat):
+            if process.process.poll() is not None:
+                self.restarted.append(process.name)
+                process.start()
 
     def has_primary(self) -> bool:
         """Whether a member takes writes."""

@@ -39,6 +39,7 @@ def summary(load: Load, checks: Checks, cluster: Cluster, seconds: float) -> dic
             "median": round(statistics.median(checks.answered_seconds or [0]), 2),
             "longest": round(max(checks.answered_seconds, default=0), 2),
         },
+        "processes that ended by themselves and were started again": dict(Counter(cluster.restarted)),
         "mail": checks.mail,
         "by fault": _by_fault(history, checks),
     }
