@@ -2,6 +2,7 @@
 
 from django.contrib import admin
 from django.urls import include, path, re_path
+from django.views.decorators.gzip import gzip_page
 from django.views.generic import RedirectView
 
 from ledger_project.health import Liveness, Readiness
@@ -11,7 +12,7 @@ from office.metrics import Metrics
 from transactions.demo import DemoPeople
 
 urlpatterns = [
-    path("", LandingPage.as_view(), name="landing"),
+    path("", gzip_page(LandingPage.as_view()), name="landing"),
     re_path(r"^console/?$", ConsolePage.as_view(), name="console"),
     re_path(r"^reset-password/?$", LinkPage.as_view(), name="reset-password"),
     re_path(r"^verify-email/?$", VerificationPage.as_view(), name="verify-email"),

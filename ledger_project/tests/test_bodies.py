@@ -11,7 +11,7 @@ from ledger_project.bodies import Body, SlowBodies
 from ledger_project.tests.dumps import dump
 from ledger_project.tests.test_problems import assert_problem
 from transactions.tests.web import web
-from users.authentication import issue_token
+from users.tokens import issue_token
 
 
 @pytest.mark.parametrize("path", ["/api/accounts", "/api/transactions", "/api/auth/login", "/api/auth/register"])

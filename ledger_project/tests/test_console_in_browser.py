@@ -72,7 +72,7 @@ def test_a_customer_registers_opens_an_account_and_logs_out(page: Page):
     page.get_by_role("navigation").get_by_role("link", name="Profile").click()
     expect(page.locator("#profile-body")).to_contain_text("asha@example.com")
     token = json.loads(page.evaluate("sessionStorage.getItem('ledger.session')"))["token"]
-    page.get_by_role("button", name="Log out").click()
+    page.get_by_role("button", name="Log out", exact=True).click()
     expect(page.get_by_role("heading", name="Your money, entry by entry")).to_be_visible()
     assert page.evaluate("sessionStorage.getItem('ledger.session')") is None
     refused = page.request.get("/api/auth/me", headers={"Authorization": f"Bearer {token}"})
@@ -279,7 +279,7 @@ def test_a_session_that_was_ended_elsewhere_leads_back_to_the_door(page: Page, a
     User.objects.filter(pk=asha.pk).update(is_active=False)
     page.get_by_role("navigation").get_by_role("link", name="Profile").click()
     expect(page.get_by_text("Your session has ended.")).to_be_visible()
-    expect(page.get_by_role("button", name="Log out")).to_be_hidden()
+    expect(page.get_by_role("button", name="Log out", exact=True)).to_be_hidden()
     assert page.evaluate("sessionStorage.getItem('ledger.session')") is None
 
 
@@ -290,7 +290,7 @@ def test_logging_out_without_a_network_forgets_the_token_and_says_what_it_could_
     page.expected = ["ERR_FAILED"]
     log_in(page, asha)
     page.route("**/api/auth/logout", lambda route: route.abort())
-    page.get_by_role("button", name="Log out").click()
+    page.get_by_role("button", name="Log out", exact=True).click()
     expect(page.get_by_text("the ledger could not be told")).to_be_visible()
     assert page.evaluate("sessionStorage.getItem('ledger.session')") is None
 
@@ -328,7 +328,7 @@ def test_a_late_no_to_the_one_before_does_not_end_the_session_of_the_next(
     page.route("**/history?*", lambda route: held.append(route))  # noqa: PLW0108  (Playwright cannot wrap a built-in)
     log_in(page, asha)
     wait_until_held(page, held)
-    page.get_by_role("button", name="Log out").click()
+    page.get_by_role("button", name="Log out", exact=True).click()
     fill_in(page, ben)
     expect(page.locator("#who")).to_have_text("Ben")
 

@@ -14,7 +14,7 @@ import pytest
 
 from transactions.tests.web import web
 from transactions.verification import verify
-from users.authentication import issue_token
+from users.tokens import issue_token
 
 SCHEMATHESIS = Path(sys.executable).parent / "schemathesis"
 CONFIGURATION = Path(__file__).parent / "schemathesis.toml"

@@ -79,6 +79,7 @@ import django; django.setup()
 import json
 from django.conf import settings
 from django.test import Client
+settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}  # not collected
 ask = lambda path, **headers: Client(raise_request_exception=False).get(path, HTTP_HOST="ledger.bank.test", **headers)
 insecure = ask("/api/accounts")
 secure = ask("/api/accounts", HTTP_X_FORWARDED_PROTO="https", HTTP_ORIGIN="https://shop.example.com")

@@ -102,8 +102,8 @@ def test_numbers_are_read_as_decimals_never_as_floats():
         b"\xef\xbb\xbf{}",
         '{"a": 1}'.encode("utf-16"),
         b'{"a": "\x00"}',
-        b"[" * 100_000,
-        b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
+        b"[" * 60_000,
+        b'{"a":' * 10_000 + b"1" + b"}" * 10_000,
     ],
     ids=lambda raw: f"{raw[:24]!r} {len(raw)}",
 )

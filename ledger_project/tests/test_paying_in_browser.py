@@ -298,7 +298,7 @@ def test_a_payment_is_not_tried_again_in_the_name_of_who_logs_in_next(
     page.route(TRANSFERS, post_and_fail)
     with page.expect_response(TRANSFERS):
         confirm.click()
-    page.get_by_role("button", name="Log out").click()
+    page.get_by_role("button", name="Log out", exact=True).click()
     page.unroute(TRANSFERS)
     fill_in(page, chetan)
     expect(page.get_by_role("heading", name="No account yet")).to_be_visible()
@@ -306,7 +306,7 @@ def test_a_payment_is_not_tried_again_in_the_name_of_who_logs_in_next(
     page.get_by_role("navigation").get_by_role("link", name="Profile").click()
     expect(page.locator("#profile-body")).to_contain_text("Chetan")
 
-    page.get_by_role("button", name="Log out").click()
+    page.get_by_role("button", name="Log out", exact=True).click()
     fill_in(page, asha)
     page.get_by_role("link", name="See what became of it").click()
     paid_once(page, payer, payee)
