@@ -101,7 +101,7 @@ def test_production_is_https_only_with_cookies_that_stay_there():
     assert found["status"] == 401
     headers = found["headers"]
     assert headers["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains; preload"
-    assert headers["Access-Control-Allow-Origin"] == SHOP
+    assert headers["access-control-allow-origin"] == SHOP
     assert headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
     assert all("Secure" in cookie and "SameSite=Lax" in cookie for cookie in found["cookies"])
     assert found["session"] == [True, True, "Lax"]
