@@ -108,12 +108,12 @@ def test_the_token_and_the_ids_of_answers_are_offered_in_the_next_call(bench: Pa
     first = send(bench, "201")["account"]["_id"]
     second = send(bench, "201")["account"]["_id"]
     choose(bench, "getAccount")
-    expect(bench.get_by_label("accountId")).to_have_value(first)
+    expect(bench.get_by_label("accountId", exact=True)).to_have_value(first)
     offered = bench.locator("#known-accounts option").evaluate_all("all => all.map(one => one.value)")
     assert offered == [first, second]
     assert send(bench, "200")["account"]["_id"] == first
     choose(bench, "login")
-    expect(bench.get_by_label("email")).to_have_value(registered["user"]["email"])
+    expect(bench.get_by_label("email", exact=True)).to_have_value(registered["user"]["email"])
     send(bench, "200")
     choose(bench, "logout")
     send(bench, "200")
@@ -127,14 +127,14 @@ def transfer(bench: Page, new_user: Callable[..., Any], new_account: Callable[..
     asha = new_user(name="Asha", password=PASSWORD)
     payer, payee = new_account(asha, funds=100), new_account(new_user())
     choose(bench, "login")
-    bench.get_by_label("email").fill(asha.email)
-    bench.get_by_label("password").fill(PASSWORD)
+    bench.get_by_label("email", exact=True).fill(asha.email)
+    bench.get_by_label("password", exact=True).fill(PASSWORD)
     send(bench, "200")
     choose(bench, "listAccounts")
     send(bench, "200")
     choose(bench, TRANSFER)
-    expect(bench.get_by_label("fromAccount")).to_have_value(str(payer.pk))
-    bench.get_by_label("toAccount").fill(str(payee.pk))
+    expect(bench.get_by_label("fromAccount", exact=True)).to_have_value(str(payer.pk))
+    bench.get_by_label("toAccount", exact=True).fill(str(payee.pk))
     return payer, payee
 
 
@@ -171,12 +171,12 @@ def test_json_may_be_written_instead_and_is_sent_as_it_is(bench: Page, transfer:
     bench.get_by_label("Body, as JSON").fill("{")
     assert "valid JSON" in send(bench, "400")["message"]
     bench.get_by_role("button", name="Back to the form").click()
-    expect(bench.get_by_label("amount")).to_be_visible()
+    expect(bench.get_by_label("amount", exact=True)).to_be_visible()
 
 
 def test_a_refusal_is_shown_with_status_headers_and_body(bench: Page, transfer: tuple[Account, Account]):
     bench.expected = ["400"]
-    bench.get_by_label("amount").fill("1234567890123.45")
+    bench.get_by_label("amount", exact=True).fill("1234567890123.45")
     expect(bench.locator("#snippet")).to_contain_text('"amount": 1234567890123.45')
     refused = send(bench, "400 Bad Request")
     assert refused["code"] == "insufficient_funds"
