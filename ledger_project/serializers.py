@@ -34,6 +34,16 @@ class ObjectIdField(serializers.Field):
         return str(value)
 
 
+class YesOrNo(serializers.BooleanField):
+    """`true` or `false`, and none of the other words that DRF takes for them."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        """The boolean itself."""
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
 @extend_schema_field({"type": "number", "examples": [500, 10.5]})
 class MoneyField(serializers.Field):
     """Money out: a Decimal in major units, printed exactly as a JSON number by jsonio."""

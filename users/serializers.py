@@ -6,7 +6,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError as DjangoValidationError
 from rest_framework import serializers
 
-from ledger_project.serializers import AnswerSerializer, ObjectIdField, RequestSerializer, TimestampField
+from ledger_project.serializers import AnswerSerializer, ObjectIdField, RequestSerializer, TimestampField, YesOrNo
 
 
 class NewPasswordField(serializers.CharField):
@@ -25,11 +25,9 @@ class NewPasswordField(serializers.CharField):
         return value
 
 
-def refresh_field() -> serializers.BooleanField:
+def refresh_field() -> YesOrNo:
     """Whether the client asks for a refresh token, and a short access token with it."""
-    return serializers.BooleanField(
-        default=False, help_text="`true`: answer with a refresh token, too, and with a short access token."
-    )
+    return YesOrNo(default=False, help_text="`true`: answer with a refresh token, too, and with a short access token.")
 
 
 class RegisterRequest(RequestSerializer):

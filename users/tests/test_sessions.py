@@ -314,3 +314,12 @@ def test_after_a_refresh_and_a_log_out_of_all_devices_at_once_nothing_counts(log
 @pytest.mark.parametrize("method", ["get", "delete"])
 def test_without_a_token_there_are_no_sessions(method):
     assert getattr(CLIENT, method)("/api/auth/sessions").status_code == 401
+
+
+@pytest.mark.parametrize("word", [0, 1, "true", "yes", {}])
+def test_whether_a_session_is_asked_for_is_true_or_false_and_nothing_else(client_of, new_user, word):
+    user = new_user(password="a-long-passphrase")
+    body = {"email": user.email, "password": "a-long-passphrase", "refresh": word}
+    response = client_of().post("/api/auth/login", body)
+    assert response.status_code == 400
+    assert "refresh" in str(response.json()["errors"])
