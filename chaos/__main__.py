@@ -122,10 +122,10 @@ def have_tools() -> None:
 
 def _possible(cluster: Cluster, names: Sequence[str]) -> list[Fault]:
     """Those of the faults that this machine can be made to have; what is left out is said."""
-    has = {"": True, "root": cluster.is_root, "clock": bool(cluster.members[0].environment)}
+    has = {"": True, "root": cluster.is_isolated, "clock": bool(cluster.members[0].environment)}
     left_out = [name for name in names if not has[FAULTS[name].needs]]
     if left_out:
-        _say(f"left out, for want of root, /dev/net/tun or libfaketime: {', '.join(left_out)}")
+        _say(f"left out, for want of network namespaces (root) or libfaketime: {', '.join(left_out)}")
     return [FAULTS[name] for name in names if name not in left_out]
 
 

@@ -5,7 +5,6 @@ as far as this machine lets us.
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,7 +16,7 @@ from typing import Any, Self
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from chaos.network import MEMBERS, ROOT, Network, run
+from chaos.network import MEMBERS, ROOT, Network, is_possible, run
 from chaos.processes import (
     ELECTION_MS,
     Cache,
@@ -44,7 +43,7 @@ class Cluster:
         self.seed, self.broken = seed, broken
         self.stack = ExitStack()
         self.restarted: list[str] = []
-        self.is_root = os.geteuid() == 0 and bool(shutil.which("ip")) and Path("/dev/net/tun").exists()
+        self.is_isolated = is_possible()
 
     def __enter__(self) -> Self:
         (ROOT / "var").mkdir(exist_ok=True)
@@ -62,7 +61,7 @@ class Cluster:
 
     def _start(self) -> None:
         self.stack.callback(forget_clocks)
-        self.network = Network(self.stack, self.seed, isolated=self.is_root)
+        self.network = Network(self.stack, self.seed, isolated=self.is_isolated)
         self.members = [self._member(number) for number in range(MEMBERS)]
         self.redis = self.stack.enter_context(Cache(self.directory))
         self.mail = self.stack.enter_context(Mail(self.directory))
@@ -81,7 +80,7 @@ class Cluster:
         self.workers, self.beat = parts[:-1], parts[-1]
 
     def _member(self, number: int) -> Member:
-        if self.is_root:
+        if self.is_isolated:
             disk = self.directory / f"mongod-{number}"
             disk.mkdir()
             run("mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "chaos", str(disk))

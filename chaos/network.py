@@ -2,10 +2,14 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from contextlib import ExitStack
 from pathlib import Path
+
+from chaos.wire import device
 
 ROOT = Path(__file__).resolve().parent.parent
 MEMBERS = 3
@@ -14,6 +18,23 @@ MEMBERS = 3
 def run(*command: str) -> None:
     """Run a command of the system. Raises CalledProcessError."""
     subprocess.run(command, check=True, capture_output=True)  # noqa: S603
+
+
+def is_possible() -> bool:
+    """Whether namespaces, TUN devices and small disks can be had: tried, for not every container has them."""
+    if os.geteuid() != 0 or not shutil.which("ip"):
+        return False
+    name = f"chaos{os.getpid()}-probe"
+    try:
+        run("ip", "netns", "add", name)
+        run("ip", "netns", "delete", name)
+        os.close(device(f"ch{os.getpid()}-probe"[:15]))
+        with tempfile.TemporaryDirectory() as disk:
+            run("mount", "-t", "tmpfs", "-o", "size=1m", "chaos", disk)
+            run("umount", disk)
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    return True
 
 
 class Network:

@@ -48,7 +48,7 @@ def summary(load: Load, checks: Checks, cluster: Cluster, seconds: float) -> dic
 def _conditions(cluster: Cluster, seconds: float) -> dict[str, Any]:
     asked = ["git", "describe", "--always", "--dirty", "--abbrev=10"]
     commit = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
-    network = "a namespace and a disk each" if cluster.is_root else "loopback, for want of root"
+    network = "a namespace and a disk each" if cluster.is_isolated else "loopback, for want of network namespaces"
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "commit": commit or "not a git checkout",
