@@ -200,8 +200,9 @@ def test_whatever_fails_under_sixteen_threads_every_answer_is_true(
         error.add_note(f"the storm's seed was {seed}")
         raise
     words = Counter(word(result) for asked in everything for result in asked.results)
-    assert words["posted"] > seconds, words
-    assert words["insufficient_funds"] > 0, words
+    # How many it is depends on the machine; but a storm in which nothing was posted, or nothing failed, shows nothing.
+    assert words["posted"] > 0, words
+    assert words["not_posted"] + words["outcome_unknown"] > 0, words
 
 
 def test_a_lasting_refusal_by_the_database_hits_one_order_of_a_group_and_not_its_neighbours(new_user, new_account):
