@@ -35,7 +35,7 @@ ACCOUNTS, TRANSACTIONS, ENTRIES = (model._meta.db_table for model in (Account, T
 # An account's document as an AccountState.
 STATE = {"_id": 0, **{field: f"${field}" for field in AccountState._fields}, "id": "$_id"}
 LOOK_UP_SHARE = 0.15  # of a request's time is kept for looking up what became of it when the rest was not enough
-LEAST_SECONDS = 0.5  # what a commit gets even when its deadline is near
+LEAST_SECONDS = 0.5  # what a commit, or a look-up, gets even when its deadline is near
 GROUP_LIMIT = 1000  # transfers in one MongoDB transaction; past it, a longer commit costs more than a second one
 QUEUE_LIMIT = 5000  # transfers that may wait in a process; what comes then is told at once to come again
 
@@ -243,7 +243,7 @@ def _look_up(orders: Sequence[Order], otherwise: LedgerError) -> list[list[Resul
     """
     transfers = [transfer for order in orders for transfer in order.transfers]
     try:
-        with pymongo.timeout(settings.POSTING_DEADLINE_SECONDS * LOOK_UP_SHARE):
+        with pymongo.timeout(max(settings.POSTING_DEADLINE_SECONDS * LOOK_UP_SHARE, LEAST_SECONDS)):
             known = _by_key(database()[TRANSACTIONS].find(_keys(transfers)))
     except PyMongoError as error:
         logger.error("the outcome could not be looked up: %s", type(error).__name__)

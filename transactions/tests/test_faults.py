@@ -95,12 +95,17 @@ class Storm:
         self.asked: list[list[Asked]] = [[] for _ in range(THREADS)]
 
     def rage(self, seconds: float) -> list[Asked]:
-        """All that was asked for, with its answers, in the order of each thread."""
+        """All that was asked for, with its answers, in the order of each thread.
+
+        On a slow machine it takes longer until enough was posted and refused for the storm to show anything.
+        """
         chance, until = random.Random(self.seed), time.monotonic() + seconds
         with ThreadPoolExecutor(THREADS) as pool:
             threads = [pool.submit(self.ask, number) for number in range(THREADS)]
             try:
-                while time.monotonic() < until and not any(thread.done() for thread in threads):
+                while time.monotonic() < until or (not self.shows(seconds) and time.monotonic() < until + 60):
+                    if any(thread.done() for thread in threads):
+                        break
                     self.blow(chance)
             finally:
                 self.over.set()
@@ -108,6 +113,11 @@ class Storm:
             for thread in threads:
                 thread.result()
         return [asked for of_thread in self.asked for asked in of_thread]
+
+    def shows(self, least: float) -> bool:
+        """Whether more than `least` were posted, and somebody had too little."""
+        words = Counter(word(result) for mine in self.asked for asked in list(mine) for result in list(asked.results))
+        return words["posted"] > least and words["insufficient_funds"] > 0
 
     def blow(self, chance: random.Random) -> None:
         """One fault, at times for longer than a request has, and then a calm in which what is left of it clears up."""
@@ -200,9 +210,8 @@ def test_whatever_fails_under_sixteen_threads_every_answer_is_true(
         error.add_note(f"the storm's seed was {seed}")
         raise
     words = Counter(word(result) for asked in everything for result in asked.results)
-    # How many it is depends on the machine; but a storm in which nothing was posted, or nothing failed, shows nothing.
-    assert words["posted"] > 0, words
-    assert words["not_posted"] + words["outcome_unknown"] > 0, words
+    assert words["posted"] > seconds, words
+    assert words["insufficient_funds"] > 0, words
 
 
 def test_a_lasting_refusal_by_the_database_hits_one_order_of_a_group_and_not_its_neighbours(new_user, new_account):
