@@ -93,6 +93,11 @@ class Call:
         return self.status is None or (self.body or {}).get("code") == "outcome_unknown"
 
     @property
+    def is_refused(self) -> bool:
+        """Whether the server said that nothing has moved: what a killed process has locked, others wait for in vain."""
+        return (self.body or {}).get("code") in ("too_busy", "not_posted")
+
+    @property
     def transaction(self) -> ObjectId:
         """The id that the answer names."""
         return ObjectId(self.body["transaction"]["_id"])
