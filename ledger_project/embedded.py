@@ -137,7 +137,8 @@ class Mongo(_Server):
 
     def command(self) -> list[str]:
         binary = _mongod()
-        parameters = {"transactionLifetimeLimitSeconds": 5}
+        # A process that is killed leaves its locks for so long, and half as long again: mongod looks that often.
+        parameters = {"transactionLifetimeLimitSeconds": 3}
         if self.test:
             parameters |= {"enableTestCommands": 1}
         return [

@@ -5,13 +5,14 @@ Why not Django's or the backend's `atomic`: see docs/adr/0002-one-door-to-transa
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any, TypeVar
 
 import pymongo
 from bson import ObjectId
 from bson.codec_options import CodecOptions
+from bson.errors import InvalidDocument
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError
@@ -34,6 +35,12 @@ M = TypeVar("M", bound=Model)
 # Acknowledged means: on the journals of a majority.
 DURABLE = WriteConcern(w="majority", j=True, wtimeout=5000)
 DUPLICATE_KEY = 11000
+# PyMongo's labels: a transaction that did not go through, and one of whose commit nobody knows.
+NOT_COMMITTED, MAYBE_COMMITTED = "TransientTransactionError", "UnknownTransactionCommitResult"
+# What a server says of a document that it will not have, whenever it is asked: its rules forbid it, or its size.
+REFUSED_DOCUMENT = {DUPLICATE_KEY, 121, 10334}
+# How long a transaction that failed may hold up its caller with being ended on the server, too.
+END_SECONDS = 0.3
 TIMES_WITH_ZONE: CodecOptions[Document] = CodecOptions(tz_aware=True)
 
 
@@ -43,6 +50,7 @@ class Unit:
     def __init__(self, session: ClientSession) -> None:
         self.session = session
         self.database = database()
+        self.is_done = False  # whether the work on it has returned, so that nothing but the commit is left
         self._after_commit: list[Callable[[], object]] = []
 
     def join(self, *stages: Document) -> Document:
@@ -124,24 +132,43 @@ def run_transaction(work: Callable[[Unit], Result], *, timeout_seconds: float | 
     Raises whatever `work` raises (nothing is then written), and PyMongoError when the database gave up. One with the
     label UnknownTransactionCommitResult may have been committed: look before telling anybody that it was not.
     """
-    unit: Unit
+    unit: Unit | None = None
 
     def attempt(session: ClientSession) -> Result:
         nonlocal unit
         unit = Unit(session)
         with _orm_joins(session):
-            return work(unit)
+            result = work(unit)
+        unit.is_done = True
+        return result
 
-    limit = timeout_seconds or settings.POSTING_DEADLINE_SECONDS
-    with pymongo.timeout(limit), database().client.start_session() as session:
-        result = session.with_transaction(
-            attempt,
-            read_concern=ReadConcern("snapshot"),
-            write_concern=DURABLE,
-            read_preference=ReadPreference.PRIMARY,
-        )
+    with database().client.start_session() as session:
+        try:
+            with pymongo.timeout(timeout_seconds or settings.POSTING_DEADLINE_SECONDS):
+                result = session.with_transaction(
+                    attempt,
+                    read_concern=ReadConcern("snapshot"),
+                    write_concern=DURABLE,
+                    read_preference=ReadPreference.PRIMARY,
+                )
+        except PyMongoError as error:
+            _end_on_server(session)
+            if unit and unit.is_done and not any(map(error.has_error_label, (NOT_COMMITTED, MAYBE_COMMITTED))):
+                raise PyMongoError(str(error), [MAYBE_COMMITTED]) from error  # an odd answer to a commit is no "no"
+            raise
+    assert unit
     unit.committed()
     return result
+
+
+def _end_on_server(session: ClientSession) -> None:
+    """Have the server end the transaction that failed here: past the deadline PyMongo sends no abort.
+
+    Else it would keep its accounts locked for as long as the server lets a transaction live, and a commit that is
+    still on its way might be carried out after its caller was told that nothing has moved.
+    """
+    with suppress(PyMongoError), pymongo.timeout(END_SECONDS):
+        database().client.admin.command("killSessions", [session.session_id])
 
 
 @contextmanager
@@ -169,10 +196,9 @@ def in_milliseconds(moment: datetime) -> datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
-def is_passing(error: PyMongoError) -> bool:
-    """Whether `error` may go away by itself: the network, a change of primary, a conflict, a time-out."""
-    labels = ("TransientTransactionError", "UnknownTransactionCommitResult", "RetryableWriteError")
-    return error.timeout or isinstance(error, ConnectionFailure) or any(map(error.has_error_label, labels))
+def is_refused_document(error: PyMongoError) -> bool:
+    """Whether `error` is about a document that the server, or BSON, will not have; anything else may pass."""
+    return getattr(error, "code", None) in REFUSED_DOCUMENT or isinstance(error, InvalidDocument)
 
 
 def is_duplicate_key(error: PyMongoError) -> bool:

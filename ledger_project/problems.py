@@ -52,7 +52,7 @@ def exception_handler(raised: Exception, context: dict) -> Response:
     if isinstance(error, InternalError):
         logger.exception("unhandled error", exc_info=raised)
     elif isinstance(error, Unavailable):
-        logger.error("database unavailable: %s", type(raised).__name__)
+        logger.error("unavailable: %s", type(raised).__name__)
     if error.retry_after_seconds is not None:
         headers["Retry-After"] = str(error.retry_after_seconds)
     return Response(

@@ -9,9 +9,9 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 
-from ledger_project.errors import LedgerError
+from ledger_project.errors import LedgerError, Unavailable
 from ledger_project.problems import exception_handler, problem_of
-from ledger_project.serializers import AnswerSerializer, RequestSerializer
+from ledger_project.serializers import AnswerSerializer, RequestSerializer, YesOrNo
 from ledger_project.throttles import charge_user
 from transactions import ledger
 from transactions.ledger import Outcome
@@ -50,7 +50,7 @@ class TransferBatch(RequestSerializer):
     missing_message = "transfers is required"
     item: ClassVar[type[InitialFundsRequest]] = TransferRequest
 
-    atomic = serializers.BooleanField(default=False, help_text="All of them or none; false by default.")
+    atomic = YesOrNo(default=False, help_text="All of them or none; false by default.")
     transfers: serializers.ListField = Transfers(
         child=UnreadItem(allow_null=True), min_length=1, max_length=MAX_TRANSFERS
     )
@@ -133,7 +133,11 @@ def _item_answer(result: ItemResult, message: str) -> dict[str, Any]:
 
 
 def _refused_at(index: int, refusal: LedgerError | ValidationError) -> Response:
-    """The answer to an atomic batch: the problem of the first item that was refused, and where it stands."""
+    """The answer to an atomic batch: the problem of the first item that was refused, and where it stands.
+
+    Where the database failed, no item is to blame.
+    """
     answer = exception_handler(refusal, {})
-    answer.data["index"] = index
+    if not isinstance(refusal, Unavailable):
+        answer.data["index"] = index
     return answer

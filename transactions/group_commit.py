@@ -25,7 +25,9 @@ class Sized(Protocol):
     def __len__(self) -> int: ...
 
 
-QUEUE_SHARE = 0.8  # of its time, an order may spend in the queue
+# Of its time, an order may wait in the queue until the first share of it is over. By the end of the second its group is
+# committed or has failed; what is left is for ending what hangs, and for looking up what became of it.
+QUEUE_SHARE, COMMIT_SHARE = 0.65, 0.8
 
 O = TypeVar("O", bound=Sized)  # noqa: E741
 R = TypeVar("R")
@@ -34,13 +36,12 @@ R = TypeVar("R")
 class _Ticket(Generic[O, R]):
     """One request in the queue. Woken either with its result, or with none: then it is to lead."""
 
-    __slots__ = ("_sleep", "deadline", "error", "is_woken", "order", "result")
+    __slots__ = ("_sleep", "error", "is_woken", "order", "result")
 
-    def __init__(self, order: O, deadline: float) -> None:
+    def __init__(self, order: O) -> None:
         self.order = order
-        self.deadline = deadline  # on the monotonic clock
         self.result: R | None = None
-        self.error: BaseException | None = None
+        self.error: Exception | None = None
         self.is_woken = False
         self._sleep = threading.Lock()  # held until it is woken; an Event costs ten times as much
         self._sleep.acquire()
@@ -70,9 +71,9 @@ class _Ticket(Generic[O, R]):
 class GroupCommit(Generic[O, R]):
     """Collects orders from many threads and commits them in groups, one group at a time.
 
-    `commit` gets the orders of a group in the order they came, and the deadline of the first of them, and returns one
-    result each. At most `group_limit` transfers go into a group (an order is never split), and at most `queue_limit`
-    wait. A group is taken and committed inside `turn`.
+    `commit` gets the orders of a group in the order they came, and the time by which the first of them must be
+    committed, and returns one result each. At most `group_limit` transfers go into a group (an order is never split),
+    and at most `queue_limit` wait. A group is taken and committed inside `turn`.
     """
 
     def __init__(
@@ -95,16 +96,16 @@ class GroupCommit(Generic[O, R]):
     def submit(self, order: O, *, timeout_seconds: float) -> R:
         """Commit `order`, together with what else waits, and return its result.
 
-        Most of that time it may wait in the queue; what is left is for committing. Raises TooBusy at once when the
-        queue is full, and when the order has waited in it for too long: in both cases it will not be committed. Raises
-        Overdue when it is being committed but the answer does not come in time: then only the database knows.
+        Raises TooBusy at once when the queue is full, and when the order has waited in it for too long: in both cases
+        it will not be committed. Raises Overdue when it is being committed but the answer does not come in time: then
+        only the database knows.
         """
         began = time.monotonic()
-        ticket: _Ticket[O, R] = _Ticket(order, began + timeout_seconds)
+        ticket: _Ticket[O, R] = _Ticket(order)
         if not self._enter(ticket):
-            self._wait(ticket, began + timeout_seconds * QUEUE_SHARE)
+            self._wait(ticket, began + timeout_seconds * QUEUE_SHARE, began + timeout_seconds)
         if not ticket.is_settled:
-            self._lead(ticket)
+            self._lead(ticket, began + timeout_seconds * COMMIT_SHARE)
         return ticket.take()
 
     def _enter(self, ticket: _Ticket[O, R]) -> bool:
@@ -117,30 +118,34 @@ class GroupCommit(Generic[O, R]):
             leads, self._someone_leads = not self._someone_leads, True
             return leads
 
-    def _wait(self, ticket: _Ticket[O, R], patience: float) -> None:
-        """Until woken, with a result or with the lead; in the queue no longer than `patience`, a time on that clock."""
+    def _wait(self, ticket: _Ticket[O, R], patience: float, end: float) -> None:
+        """Until woken, with a result or with the lead; in the queue until `patience`, for a result until `end`.
+
+        Both are times on the monotonic clock. Whoever leads the group came first, so it has an answer before `end`.
+        """
         if ticket.wait(patience):
             return
         with self._lock:
             if ticket in self._waiting and not ticket.is_woken:
                 self._withdraw(ticket)
                 raise TooBusy
-        if not ticket.wait(ticket.deadline):
+        if not ticket.wait(end):
             raise Overdue
 
-    def _lead(self, own: _Ticket[O, R]) -> None:
-        """Commit one group, `own` at its head, and hand the lead on, whatever happens."""
+    def _lead(self, own: _Ticket[O, R], deadline: float) -> None:
+        """Commit one group, `own` at its head, until `deadline`, and hand the lead on, whatever happens."""
         group: list[_Ticket[O, R]] = []
         try:
             with self._turn:  # while it waits for its turn, the group grows
                 group = self._take_group()
-                results = self._commit([ticket.order for ticket in group], own.deadline)
+                results = self._commit([ticket.order for ticket in group], deadline)
             for ticket, result in zip(group, results, strict=True):
                 ticket.result = result
         except BaseException as error:
+            told = error if isinstance(error, Exception) else Overdue()  # this thread is to end, the others are not
             for ticket in group or self._alone(own):
-                ticket.error = error
-            if not isinstance(error, Exception):
+                ticket.error = told
+            if told is not error:
                 raise
         finally:
             self._hand_on(group)

@@ -4,7 +4,7 @@ No I/O, no clock, no database: what is needed is passed in, only fresh ids are m
 stores the postings.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from hashlib import sha256
@@ -101,6 +101,12 @@ class Order:
         """How many transfers it carries."""
         return len(self.transfers)
 
+    def halves(self) -> "tuple[Order, Order]":
+        """The same in two orders; what is decided for them is decided for this one."""
+        middle = len(self.transfers) // 2
+        first, second = (replace(self, transfers=part) for part in (self.transfers[:middle], self.transfers[middle:]))
+        return first, second
+
 
 class AccountState(NamedTuple):
     """What posting needs to know of an account. (A frozen dataclass takes three times as long to make.)"""
@@ -188,7 +194,7 @@ def carry_out(order: Order, books: Books, now: datetime) -> tuple[list[Decision]
         try:
             decision = decide(transfer, after, now)
         except LedgerError as refusal:
-            decisions.append(refusal)
+            decisions.append(refusal.with_traceback(None))  # it would hold on to the books
             if order.atomic:
                 return _none_of(order, refused_at=len(decisions) - 1, refusal=refusal), books
             continue

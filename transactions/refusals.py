@@ -118,11 +118,11 @@ class Forbidden(NotPosted):
     retry_after_seconds = None
 
 
-class TooBusy(NotPosted):
-    """More transfers wait than can be posted in time."""
+class TooBusy(Unavailable):
+    """More transfers wait than can be posted in time. An earlier request with this key may have been carried out."""
 
     code = "too_busy"
-    message = "Too many transfers are waiting. Nothing has moved; repeat this one in a moment."
+    message = "Too many transfers wait: this request was not carried out. Repeat it with the same idempotencyKey."
 
 
 class Overdue(OutcomeUnknown):

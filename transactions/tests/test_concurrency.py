@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -18,8 +17,9 @@ from ledger_project.errors import LedgerError
 from ledger_project.mongo import database
 from transactions import ledger
 from transactions.models import Entry, Transaction
-from transactions.posting import Order, Transfer
-from transactions.refusals import AccountNotActive, InsufficientFunds, OutcomeUnknown
+from transactions.posting import Transfer
+from transactions.refusals import AccountNotActive, InsufficientFunds, NotPosted, OutcomeUnknown
+from transactions.tests.crowd import in_one_group, word
 
 
 def transfer(payer: Account, payee: Account, amount: str = "1", key: str | None = None, initiator=None) -> Transfer:
@@ -127,7 +127,7 @@ django.setup()
 from decimal import Decimal
 from bson import ObjectId
 from transactions import ledger
-from transactions.posting import Order, Transfer
+from transactions.posting import Transfer
 from transactions.signals import transactions_completed
 
 transactions_completed.connect(lambda **kwargs: os._exit(9), weak=False)
@@ -231,11 +231,67 @@ def test_a_key_that_the_unique_index_refuses_is_read_again_and_is_a_replay(pair,
     assert balance(ben) == 10
 
 
-def test_a_group_that_fails_is_looked_up_once_and_not_once_for_each_of_its_orders(pair, fail_command, monkeypatch):
+def test_a_group_that_fails_is_looked_up_once_and_not_once_for_each_of_its_orders(
+    pair, fail_command, monkeypatch, settings
+):
     asha, ben = pair
+    settings.POSTING_DEADLINE_SECONDS = 3
     look_up, looks = ledger._look_up, []
     monkeypatch.setattr(ledger, "_look_up", lambda *given: looks.append(1) or look_up(*given))
     fail_command("commitTransaction", times="alwaysOn", closeConnection=True)
-    results = ledger._commit([Order((transfer(asha, ben),)) for _ in range(5)], time.monotonic() + 1)
-    assert [type(result) for (result,) in results] == [OutcomeUnknown] * 5
+    results = in_one_group([lambda: ledger.post(transfer(asha, ben))] * 5)
+    assert [word(result) for result in results] == ["outcome_unknown"] * 5
     assert looks == [1]
+
+
+@pytest.mark.parametrize("code", [13, 14031, 11601])
+def test_what_the_database_says_of_itself_is_held_against_no_transfer(pair, fail_command, code):
+    asha, ben = pair
+    fail_command("insert", times="alwaysOn", errorCode=code)
+    results = in_one_group([lambda: ledger.post(transfer(asha, ben, "10"))] * 2)
+    assert [word(result) for result in results] == ["not_posted"] * 2
+    assert all(result.retryable for result in results)
+    fail_command("ping", times=0)
+    assert balance(ben) == 0
+
+
+@pytest.mark.parametrize("code", [13, 11601])
+def test_an_odd_answer_to_a_commit_is_no_proof_that_it_was_not_made(pair, fail_command, code):
+    asha, ben = pair
+    fail_command("commitTransaction", times=1, errorCode=code)
+    with pytest.raises(OutcomeUnknown):
+        ledger.post(transfer(asha, ben, "10", "k"))
+    assert not ledger.post(transfer(asha, ben, "10", "k")).replayed
+    assert balance(ben) == 10
+
+
+def test_past_the_deadline_nothing_is_left_open_on_the_server(pair, fail_command, settings):
+    asha, ben = pair
+    settings.POSTING_DEADLINE_SECONDS = 1
+    lifetime_limit(60)  # so that its locks end with the transaction, and not with their time
+    fail_command("insert", times="alwaysOn", blockConnection=True, blockTimeMS=60_000)
+    with pytest.raises(NotPosted):
+        ledger.post(transfer(asha, ben, "10", "k"))
+    fail_command("ping", times=0)
+    settings.POSTING_DEADLINE_SECONDS = 10
+    try:
+        assert not ledger.post(transfer(asha, ben, "20", "other")).replayed
+    finally:
+        lifetime_limit(3)
+    assert balance(ben) == 20
+
+
+def lifetime_limit(seconds: int) -> None:
+    database().client.admin.command("setParameter", 1, transactionLifetimeLimitSeconds=seconds)
+
+
+def test_keys_that_others_use_too_are_not_read_with_ones_own(new_user, new_account):
+    accounts = [new_account(new_user(), funds=100) for _ in range(3)]
+    numbered = [str(number) for number in range(20)]
+    for payer in accounts[:2]:
+        ledger.post_together([transfer(payer, accounts[2], "1", key) for key in numbered])
+    batch = [transfer(accounts[0], accounts[2], "1", key) for key in numbered]
+    filtered = ledger._keys([*batch, transfer(accounts[1], accounts[2], "1", "other")])
+    found = list(database()[ledger.TRANSACTIONS].find(filtered))
+    assert {row["initiator"] for row in found} == {accounts[0].user_id}
+    assert sorted(row["idempotency_key"] for row in found) == sorted(numbered)

@@ -21,7 +21,7 @@ from bson import Int64, ObjectId
 from accounts.models import Account
 from ledger_project.errors import LedgerError
 from ledger_project.mongo import collection
-from transactions import ledger
+from transactions import ledger, posting
 from transactions.ledger import Outcome
 from transactions.models import Transaction
 from transactions.posting import Transfer
@@ -243,6 +243,32 @@ def test_a_lasting_refusal_by_the_database_takes_its_whole_atomic_order_with_it(
     store_balance(spoilt, 0)
     assert verify().findings == []
     assert Account.objects.get(pk=payer.pk).balance == 99
+
+
+def test_a_lasting_refusal_by_the_database_hits_one_transfer_of_a_batch_and_not_the_others(new_user, new_account):
+    payer, payee, spoilt = new_account(new_user(), funds=100), new_account(new_user()), new_account(new_user())
+    store_balance(spoilt, -5000)
+    payees = [payee, payee, spoilt, payee, payee]
+    batch = [Transfer(payer.user_id, payer.pk, to.pk, Decimal(10), f"item-{at}") for at, to in enumerate(payees)]
+    words = [word(result) for result in ledger.post_together(batch)]
+    assert words == ["posted", "posted", "posting_forbidden", "posted", "posted"]
+    store_balance(spoilt, 0)
+    assert verify().findings == []
+    assert Account.objects.get(pk=payer.pk).balance == 60
+
+
+def test_an_order_that_our_own_code_trips_over_does_not_take_its_neighbours_with_it(new_user, new_account, monkeypatch):
+    payer, payee = new_account(new_user(), funds=100), new_account(new_user())
+    transfers = [Transfer(payer.user_id, payer.pk, payee.pk, Decimal(1), key) for key in ("one", "odd", "other")]
+    decide = posting.decide
+
+    def stumble(command, *given):
+        return {}[command] if command.idempotency_key == "odd" else decide(command, *given)
+
+    monkeypatch.setattr(posting, "decide", stumble)
+    results = in_one_group([lambda transfer=transfer: ledger.post(transfer) for transfer in transfers])
+    assert [word(result) for result in results] == ["posted", "posting_forbidden", "posted"]
+    assert Account.objects.get(pk=payee.pk).balance == 2
 
 
 def store_balance(account: Account, balance_minor: int) -> None:

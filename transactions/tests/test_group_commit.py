@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from transactions.group_commit import GroupCommit
+from transactions.group_commit import COMMIT_SHARE, GroupCommit
 from transactions.refusals import Overdue, TooBusy
 
 
@@ -19,15 +19,15 @@ class Commit:
         self.deadlines: list[float] = []
         self.may_go = threading.Semaphore(0)
         self.entered = threading.Semaphore(0)
-        self.fails = False
+        self.fails_with: type[BaseException] | None = None
 
     def __call__(self, orders, deadline):
         self.groups.append(list(orders))
         self.deadlines.append(deadline)
         self.entered.release()
         assert self.may_go.acquire(timeout=10)
-        if self.fails:
-            raise LookupError
+        if self.fails_with:
+            raise self.fails_with
         return [order.upper() for order in orders]
 
 
@@ -128,7 +128,7 @@ def test_who_leads_after_waiting_commits_in_what_is_left_of_its_own_time(commit,
         queued = time.monotonic()
         commit.may_go.release(2)
         assert second.result(10) == "B"
-    assert before + 10 <= commit.deadlines[1] <= queued + 10
+    assert before + 10 * COMMIT_SHARE <= commit.deadlines[1] <= queued + 10 * COMMIT_SHARE
 
 
 def test_one_whose_commit_does_not_answer_is_told_that_nobody_knows(commit, group, pool):
@@ -144,16 +144,27 @@ def test_one_whose_commit_does_not_answer_is_told_that_nobody_knows(commit, grou
 
 
 def test_an_error_of_the_commit_reaches_all_of_its_group_and_the_lead_goes_on(commit, group, pool):
-    commit.fails = True
+    commit.fails_with = LookupError
     with committing(commit, group, pool) as first:
         others = submit_in_turn(group, pool, "b", "c")
         commit.may_go.release(2)
         for future in (first, *others):
             with pytest.raises(LookupError):
                 future.result(10)
-    commit.fails = False
+    commit.fails_with = None
     commit.may_go.release()
     assert group.submit("d", timeout_seconds=1) == "D"
+
+
+def test_a_leader_that_is_told_to_end_does_not_end_those_who_follow(commit, group, pool):
+    with committing(commit, group, pool):
+        commit.fails_with = SystemExit
+        leads, follows = submit_in_turn(group, pool, "b", "c")
+        commit.may_go.release(2)
+        with pytest.raises(SystemExit):
+            leads.result(10)
+        with pytest.raises(Overdue):
+            follows.result(10)
 
 
 def test_many_threads_all_get_their_own_answer(group, commit, pool):
