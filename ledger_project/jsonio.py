@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import IO, Any
 
 import orjson
@@ -41,6 +42,7 @@ def plain(amount: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+@lru_cache(maxsize=1024)  # a group's transactions have one time, and each names it twice
 def timestamp(moment: datetime) -> str:
     """`moment` as JavaScript prints it: 2026-11-22T09:30:00.123Z."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

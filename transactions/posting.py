@@ -22,6 +22,10 @@ from users.tokens import Token
 
 Document = dict[str, Any]
 
+# The words as they are stored: an enumeration's `value` is looked up anew each time, and a batch asks for thousands.
+ACTIVE, COMPLETED = Account.Status.ACTIVE.value, Transaction.Status.COMPLETED.value
+CREDIT, DEBIT = Entry.Direction.CREDIT.value, Entry.Direction.DEBIT.value
+
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
@@ -123,9 +127,7 @@ class AccountState(NamedTuple):
 
     def after(self, entry: Document) -> "AccountState":
         """The account once `entry` is posted on it."""
-        return self._replace(
-            balance_minor=entry["balance_after_minor"], sequence=entry["sequence"], chain_head=entry["hash"]
-        )
+        return AccountState(*self[:6], entry["balance_after_minor"], entry["sequence"], entry["hash"])
 
 
 @dataclass(slots=True)
@@ -279,7 +281,7 @@ def _allowed(payer: AccountState, payee: AccountState, amount: Decimal) -> int:
         raise refusals.SameAccount
     if payer.currency != payee.currency:
         raise refusals.CurrencyMismatch
-    if payer.status != Account.Status.ACTIVE or payee.status != Account.Status.ACTIVE:
+    if payer.status != ACTIVE or payee.status != ACTIVE:
         raise refusals.AccountNotActive
     amount_minor = to_minor(amount, payer.currency)
     if not payer.may_overdraw and payer.balance_minor < amount_minor:
@@ -301,7 +303,7 @@ def _posting(command: Command, payer: AccountState, payee: AccountState, amount_
         "to_account": payee.id,
         "amount_minor": amount_minor,
         "currency": payer.currency,
-        "status": Transaction.Status.COMPLETED.value,
+        "status": COMPLETED,
         "kind": command.kind.value,
         "initiator": command.initiator,
         "idempotency_key": command.idempotency_key,
@@ -325,7 +327,7 @@ def _entry(
         "sequence": account.sequence + 1,
         "transaction": transaction_id,
         "counter_account": counter_account.id,
-        "direction": (Entry.Direction.CREDIT if change_minor > 0 else Entry.Direction.DEBIT).value,
+        "direction": CREDIT if change_minor > 0 else DEBIT,
         "amount_minor": abs(change_minor),
         "currency": account.currency,
         "balance_after_minor": account.balance_minor + change_minor,

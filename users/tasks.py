@@ -141,10 +141,11 @@ class WakeUp:
     """Publishes a call of `task` from a thread of its own, so that a Redis that hangs never holds up a request.
 
     `ask` neither blocks nor fails: the sweep finds what it does not reach. Wake-ups asked for while one is on its way,
-    or shortly after, are one: the task empties the outbox, however full.
+    or shortly after, are one: the task empties the outbox, however full. Publishing costs as much as several transfers,
+    so a process under load does it twice a second.
     """
 
-    PAUSE_SECONDS = 0.1
+    PAUSE_SECONDS = 0.5
     PAUSE_AFTER_FAILURE_SECONDS = 1.0
 
     def __init__(self, task: Task) -> None:
