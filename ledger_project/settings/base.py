@@ -224,6 +224,9 @@ CORS_ALLOW_HEADERS = ["authorization", "content-type", "idempotency-key", "x-req
 CORS_EXPOSE_HEADERS = ["Idempotent-Replay", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id"]
 CORS_PREFLIGHT_MAX_AGE = 3600
 
+# Of the web server's threads (the Procfile gives it so many), half at most wait for bodies of requests.
+WEB_THREADS = env.int("WEB_THREADS", default=32)
+
 # --- Throttles ---------------------------------------------------------------------------------------------------
 
 
