@@ -62,6 +62,7 @@ def _clear() -> None:
     """Empty what is not empty: to ask which collections are not, all at once, costs less than to delete in each."""
     from pymongo import WriteConcern
 
+    from ledger_project import health
     from ledger_project.mongo import database
 
     keep = {"django_migrations", "django_content_type", "auth_permission"}
@@ -76,6 +77,7 @@ def _clear() -> None:
     database()["cleared"].delete_many({})  # returns once a majority has what went before, too
     for key in _redis().scan_iter("throttle:*", count=1000):
         _redis().delete(key)
+    health.latest = health.Latest()
 
 
 @cache

@@ -80,14 +80,14 @@ def set_status(*, account_id: ObjectId, status: Account.Status, session: ClientS
     Raises AccountNotFound, StatusRefused.
 
     CLOSED is final and needs a zero balance. The condition is part of the update, and a transfer writes the account
-    document too, so neither can slip past the other.
+    document too, so neither can slip past the other. Nor is `updated_at` before that of a transfer which it waited for.
     """
     condition: Document = {"_id": account_id, "status": {"$ne": Account.Status.CLOSED.value}}
     if status == Account.Status.CLOSED:
         condition["balance_minor"] = 0
     found = collection(Account).find_one_and_update(
         condition,
-        {"$set": {"status": status.value, "updated_at": timezone.now()}},
+        {"$set": {"status": status.value}, "$max": {"updated_at": timezone.now()}},
         return_document=ReturnDocument.AFTER,
         session=session,
     )

@@ -10,12 +10,13 @@ from http import HTTPStatus
 from threading import Semaphore
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from ledger_project.errors import LedgerError, Unavailable
 from ledger_project.problems import problem_response
 
-READERS = 16
+READERS = max(settings.WEB_THREADS // 2, 1)
 PATIENCE_SECONDS = 0.5
 
 
@@ -58,7 +59,7 @@ def few_at_once(application: Callable[..., Iterable[bytes]]) -> Callable[..., It
 
 
 class Body:
-    """A request's body. Sixteen threads of a process may wait for one; who then finds no place soon gets SlowBodies.
+    """A request's body. Half of a process's threads may wait for one; who then finds no place soon gets SlowBodies.
 
     A body that came along with its head is there at once, so honest clients seldom meet each other here.
     """

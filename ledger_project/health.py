@@ -1,6 +1,8 @@
 """/healthz says that the process lives, /readyz what it can reach."""
 
+import time
 from collections.abc import Callable
+from threading import Lock
 
 import pymongo
 from django.core.cache import cache
@@ -18,6 +20,8 @@ from transactions import continuous_audit
 from transactions.verification import unfinished_import
 
 ANSWER_SECONDS = 4  # probes do not wait longer for a MongoDB that is away
+FRESH_SECONDS = 1.0  # so long an answer is good for everybody who asks this process
+STALE_SECONDS = 10.0  # so long it is good while another one is being looked for
 WORKER_SILENCE_SECONDS = 60  # a few canaries, and a turn or two of e-mail before them
 
 
@@ -34,8 +38,33 @@ class Readiness(PublicPage):
 
     def get(self, request: Request) -> HttpResponse:
         """The state of each part, and what follows from it."""
-        with pymongo.timeout(ANSWER_SECONDS):
-            return _json(*readiness())
+        return _json(*latest.answer())
+
+
+class Latest:
+    """What `readiness` said last. Anybody may ask, as often as they like: that costs a look a second and one thread."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._found: tuple[dict, int] = {}, 503
+        self._at = float("-inf")  # on the monotonic clock
+
+    def answer(self) -> tuple[dict, int]:
+        """An answer of the last second, or a new one; while one request looks for that, the last is told to others."""
+        age = time.monotonic() - self._at
+        if age < FRESH_SECONDS or not self._lock.acquire(blocking=age > STALE_SECONDS):
+            return self._found
+        try:
+            if time.monotonic() - self._at >= FRESH_SECONDS:  # nobody was before us while we waited
+                with pymongo.timeout(ANSWER_SECONDS):
+                    self._found = readiness()
+                self._at = time.monotonic()
+            return self._found
+        finally:
+            self._lock.release()
+
+
+latest = Latest()
 
 
 def readiness() -> tuple[dict, int]:

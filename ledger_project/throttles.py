@@ -24,7 +24,8 @@ from ledger_project.errors import LedgerError
 from ledger_project.problems import problem_response
 from ledger_project.quick_redis import QuickRedis, RedisAway
 
-# Probes are not refused: what asks them would take a busy process for a dead one.
+# Probes are not refused: what asks them would take a busy process for a dead one. However many come, they cost a look a
+# second (health.py).
 EXEMPT = frozenset({"/healthz", "/healthz/", "/readyz", "/readyz/"})
 # By the name of their address: what costs a password hash or an e-mail, and what counts it.
 COSTLY = {

@@ -1,6 +1,7 @@
-"""The door of the admin: who guesses passwords is locked out for a while. Counted in the cache, by axes."""
+"""The door of the admin: who guesses passwords is locked out for a while. Counted in the cache, by axes (ADR 0014)."""
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,8 @@ from django.http import HttpRequest
 from redis import RedisError
 from unfold.forms import AuthenticationForm
 
+from ledger_project.buckets import Charge, MemoryBuckets
+from ledger_project.throttles import policy
 from users import audit
 from users.managers import UserManager
 from users.models import User
@@ -25,36 +28,53 @@ def username_of(request: HttpRequest, credentials: dict[str, Any] | None = None)
 
 
 class LockoutHandler(AxesCacheHandler):
-    """Axes' own, for a cache that may be away: then nobody is counted, and nobody locked out."""
+    """Axes' own. While its cache is away this process counts for itself: a guess is paid before it is looked at."""
+
+    own = MemoryBuckets()
 
     def is_allowed(self, request: HttpRequest, credentials: dict[str, Any] | None = None) -> bool:
-        """Whether this e-mail may be tried from this address."""
-        return self._unless_away(True, super().is_allowed, request, credentials)
+        """Whether this e-mail may be tried from this address; asked once for each guess."""
+        try:
+            return super().is_allowed(request, credentials)
+        except RedisError as error:
+            _report(error)
+            (standing,) = self.own.take([_guess(request, credentials)])
+            request.axes_locked_out = standing.wait > 0  # type: ignore[attr-defined]  # what the form is told by
+            return not standing.wait
 
     def user_login_failed(
         self, sender: Any, credentials: dict[str, Any], request: HttpRequest | None = None, **kwargs: Any
     ) -> None:
         """Count a failure, and log it where the e-mail is that of a member of staff.
 
-        Whoever is locked out is not logged any more, nor is anybody while nobody can be counted: the log only grows.
+        Whoever is locked out is not logged any more, nor is anybody while the cache is away: the log only grows.
         """
-        count = partial(super().user_login_failed, sender, credentials, request, **kwargs)
-        self._unless_away(None, count)
+        _unless_away(partial(super().user_login_failed, sender, credentials, request, **kwargs))
         failures, most = getattr(request, "axes_failures_since_start", None) or 0, settings.AXES_FAILURE_LIMIT
         if request is not None and 0 < failures <= most:
             _log(username_of(request, credentials), locked_out=failures == most)
 
-    def user_logged_in(self, *args: Any, **kwargs: Any) -> None:
+    def user_logged_in(self, sender: Any, request: HttpRequest, user: Any, **kwargs: Any) -> None:
         """Forget the failures before."""
-        self._unless_away(None, super().user_logged_in, *args, **kwargs)
+        guess = _guess(request)
+        self.own.take([guess._replace(cost=-guess.policy.quota)])
+        _unless_away(partial(super().user_logged_in, sender, request, user, **kwargs))
 
-    @staticmethod
-    def _unless_away(otherwise: Any, act: Any, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return act(*args, **kwargs)
-        except RedisError as error:
-            logger.error("log-ins are not counted: %s", type(error).__name__)
-            return otherwise
+
+def _guess(request: HttpRequest, credentials: dict[str, Any] | None = None) -> Charge:
+    """What a guess costs whom: as with the cache, the e-mail at the address."""
+    return Charge(policy("account_failures"), f"{username_of(request, credentials)} from {audit.address(request)}")
+
+
+def _unless_away(act: Callable[[], None]) -> None:
+    try:
+        act()
+    except RedisError as error:
+        _report(error)
+
+
+def _report(error: RedisError) -> None:
+    logger.error("log-ins are counted by this process alone: %s", type(error).__name__)
 
 
 def _log(email: str, *, locked_out: bool) -> None:

@@ -5,6 +5,7 @@ of the request's id, so that however often it is tried, by however many, the mon
 """
 
 import logging
+import time
 from datetime import datetime, timedelta
 from decimal import Decimal
 from http import HTTPStatus
@@ -33,6 +34,7 @@ logger = logging.getLogger(__name__)
 Status, Kind = ApprovalRequest.Status, ApprovalRequest.Kind
 # Far longer than a posting's deadline: while it lasts nobody else posts what was approved.
 LEASE_SECONDS = 60
+TURN_SECONDS = 20  # with the last posting's deadline still within what Celery gives a task
 
 
 class NotAllowed(LedgerError):
@@ -60,7 +62,7 @@ class OwnRequest(LedgerError):
 
 
 class AlreadyDecided(LedgerError):
-    """Somebody else was first."""
+    """Somebody else was first, or the same person decided otherwise."""
 
     status = HTTPStatus.CONFLICT
     code = "already_decided"
@@ -141,21 +143,30 @@ def approve(*, request_id: ObjectId, staff: User, reason: str) -> ApprovalReques
     """Approve a request and post it; the request with what became of it.
 
     Two at once: one update counts, the other raises AlreadyDecided. A process that dies before the posting leaves the
-    request APPROVED, and `carry_out_approved` posts it. Raises NotAllowed, RequestNotFound, OwnRequest, AlreadyDecided.
+    request APPROVED, and `carry_out_approved` posts it. Whoever approves it again is told how it stands. Raises
+    NotAllowed, RequestNotFound, OwnRequest, AlreadyDecided.
     """
-    now = timezone.now()
-    return _carry_out(_decide(request_id, staff, reason, Status.APPROVED, leased_until=_lease(now)))
+    lease = _lease(timezone.now())
+    decided = _decide(request_id, staff, reason, Status.APPROVED, leased_until=lease)
+    return _carry_out(decided) if decided else _decided_before(request_id, staff, Status.APPROVED)
 
 
 def reject(*, request_id: ObjectId, staff: User, reason: str) -> ApprovalRequest:
-    """Turn a request down. Raises NotAllowed, RequestNotFound, OwnRequest, AlreadyDecided."""
-    return from_document(ApprovalRequest, _decide(request_id, staff, reason, Status.REJECTED))
+    """Turn a request down; again is as good as once. Raises NotAllowed, RequestNotFound, OwnRequest, AlreadyDecided."""
+    decided = _decide(request_id, staff, reason, Status.REJECTED)
+    if decided is None:
+        return _decided_before(request_id, staff, Status.REJECTED)
+    return from_document(ApprovalRequest, decided)
 
 
 def carry_out_approved() -> int:
-    """Post what was approved and has no outcome, because a process died or the database failed; how many were tried."""
+    """Post what was approved and has no outcome, because a process died or the database failed; how many were tried.
+
+    For one turn: what is left is for the next sweep, and what fails again and again is not held on to.
+    """
     tried = 0
-    while request := _claim():
+    until = time.monotonic() + TURN_SECONDS
+    while time.monotonic() < until and (request := _claim()):
         _carry_out(request)
         tried += 1
     return tried
@@ -226,8 +237,8 @@ def _of_key(requested_by: ObjectId, key: str) -> Document:
 
 def _decide(
     request_id: ObjectId, staff: User, reason: str, status: ApprovalRequest.Status, **also: datetime
-) -> Document:
-    """Take the decision and log it, both or neither: by one update that says whether it may be taken."""
+) -> Document | None:
+    """Take the decision and log it, both or neither: by one update that says whether it may be taken, else None."""
     _check(staff, "transactions.decide_approvalrequest")
     decision = {
         "status": status.value,
@@ -249,13 +260,23 @@ def _decide(
             audit.record(subject, {"status": (Status.PENDING.value, status.value)}, reason=reason)
         return decided
 
-    decided = run_transaction(work)
-    if decided is not None:
-        return decided
+    return run_transaction(work)
+
+
+def _decided_before(request_id: ObjectId, staff: User, status: ApprovalRequest.Status) -> ApprovalRequest:
+    """The request as it stands, if `staff` took this decision before and comes again, its answer lost.
+
+    Raises RequestNotFound, OwnRequest, AlreadyDecided.
+    """
     present = collection(ApprovalRequest).find_one({"_id": request_id})
     if present is None:
         raise RequestNotFound
-    raise OwnRequest if present["requested_by"] == staff.pk else AlreadyDecided
+    if present["requested_by"] == staff.pk:
+        raise OwnRequest
+    was_rejected = present["status"] == Status.REJECTED
+    if present["decided_by"] != staff.pk or was_rejected != (status == Status.REJECTED):
+        raise AlreadyDecided
+    return from_document(ApprovalRequest, present)
 
 
 def _claim() -> Document | None:

@@ -56,6 +56,11 @@ def write_due(*, limit: int) -> int:
     return written
 
 
+def are_due() -> bool:
+    """Whether a group waits for its notices."""
+    return database()[DUE].find_one({}, {"_id": 1}) is not None
+
+
 def _write(group: Document) -> None:
     transactions = list(database()[TRANSACTIONS].find({"_id": {"$in": group["transactions"]}}))
     if len(transactions) < len(group["transactions"]):
@@ -102,38 +107,43 @@ def _payload(transaction: Document) -> dict[str, str]:
 
 
 def _insert_new(rows: list[Document]) -> None:
-    """Store the rows that are not there yet."""
+    """Store the rows that are not there yet. Raises ValueError when the database refuses one for what it is."""
     try:
         if rows:
             database()[NOTIFICATIONS].insert_many(rows, ordered=False)
     except BulkWriteError as error:
-        if any(refused["code"] != DUPLICATE_KEY for refused in error.details["writeErrors"]):
+        if error.details["writeConcernErrors"]:  # not on a majority yet, so it may go again: its word is still needed
             raise
+        refused = {write["code"] for write in error.details["writeErrors"]} - {DUPLICATE_KEY}
+        if refused:  # the error itself has the notices in it, and is going to be logged
+            raise ValueError(f"the database refuses a notice: {refused}") from None
 
 
-def tell_of_failures(transfers: Iterable[Transfer], now: datetime) -> None:
+def tell_of_failures(transfers: Iterable[Transfer], now: datetime, reason: str = NotPosted.message) -> None:
     """Queue a failure notice for transfers that were accepted and then failed; if it cannot be, the answer has said so.
 
-    One notice for each (initiator, key), however often the client tries: its _id is made from them.
+    It says the `reason` that the answer gave. One notice for each (initiator, key), however often the client tries: its
+    _id is made from them.
     """
     rows = []
     for transfer in transfers:
-        row = notifications.row(transfer.initiator, Notification.Kind.TRANSFER_FAILED, _failure(transfer, now), now)
+        said = _failure(transfer, now, reason)
+        row = notifications.row(transfer.initiator, Notification.Kind.TRANSFER_FAILED, said, now)
         named = sha256(f"{transfer.initiator}|{transfer.idempotency_key}".encode()).digest()
         rows.append(row | {"_id": ObjectId(named[:12])})
     try:
         with pymongo.timeout(FAILURE_SECONDS):
             _insert_new(rows)
-    except PyMongoError as error:
+    except (PyMongoError, ValueError) as error:
         logger.warning("failure notices not queued: %s", type(error).__name__)
 
 
-def _failure(transfer: Transfer, now: datetime) -> dict[str, str]:
+def _failure(transfer: Transfer, now: datetime, reason: str) -> dict[str, str]:
     return {
         "amount": plain(transfer.amount),
         "from_account": str(transfer.from_account or ""),
         "to_account": str(transfer.to_account),
         "idempotency_key": transfer.idempotency_key,
-        "reason": NotPosted.message,
+        "reason": reason,
         "time": timestamp(now),
     }

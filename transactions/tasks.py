@@ -11,7 +11,8 @@ GROUPS = 20  # a turn: each has at most as many transfers as a MongoDB transacti
 @shared_task(ignore_result=True)
 def tell_parties() -> int:
     """Write the notices that postings left word of, and send what is due; beat's sweep calls it, too."""
-    more = notices.write_due(limit=GROUPS) == GROUPS
+    # Where none could be written, another turn at once would not write one either.
+    more = notices.write_due(limit=GROUPS) > 0 and notices.are_due()
     sent = send_notifications()
     if more:
         wake_up.ask()

@@ -154,8 +154,17 @@ def address(request: HttpRequest) -> str | None:
     hops = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
     if 0 < settings.TRUSTED_PROXIES <= len(hops):
         with suppress(ValueError):
-            return str(ip_address(hops[-settings.TRUSTED_PROXIES].strip()))
-    return request.META.get("REMOTE_ADDR") or None
+            return _spelled(hops[-settings.TRUSTED_PROXIES].strip())
+    peer = request.META.get("REMOTE_ADDR") or None
+    with suppress(ValueError):
+        return peer and _spelled(peer)
+    return peer
+
+
+def _spelled(address: str) -> str:
+    """`address` in its one spelling: a server that listens on IPv6 sees ::ffff:192.0.2.1 where 192.0.2.1 calls."""
+    found = ip_address(address)
+    return str(getattr(found, "ipv4_mapped", None) or found)
 
 
 def _by_whom() -> dict[str, Any]:

@@ -42,12 +42,15 @@ class RegisterRequest(RequestSerializer):
 
 
 class LoginRequest(RequestSerializer):
-    """`{email, password}`, a code of the second factor for who has one, and `refresh`."""
+    """`{email, password}`, a code of the second factor for who has one, and `refresh`.
+
+    However long they are: what nobody can have is as wrong as any other, and answered in the same way and time.
+    """
 
     missing_message = "email and password are required"
 
-    email = serializers.CharField(min_length=1, max_length=254)
-    password = serializers.CharField(min_length=1, max_length=128, trim_whitespace=False)
+    email = serializers.CharField(min_length=1)
+    password = serializers.CharField(min_length=1, trim_whitespace=False)
     otp = serializers.CharField(
         min_length=1,
         max_length=40,

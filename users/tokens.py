@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
+import pymongo
 from bson import ObjectId
 from django.conf import settings
 from django.utils import timezone
@@ -72,11 +73,15 @@ def shows_second_factor(claims: Claims) -> bool:
 
 
 def look_up(token: Token) -> tuple[Document | None, bool]:
-    """The token's user, and whether the token was revoked: one round trip, a look-up by _id in each collection."""
+    """The token's user, and whether the token was revoked: one round trip, a look-up by _id in each collection.
+
+    Raises PyMongoError, at the deadline at the latest: requests that move money have none before they come to posting.
+    """
     users = {"$unionWith": {"coll": USERS, "pipeline": [{"$match": {"_id": token.user}}]}}
     sessions = {"$unionWith": {"coll": SESSIONS, "pipeline": [{"$match": {"_id": token.session}}, ONLY_ID]}}
     stages = [{"$match": {"_id": token.jti}}, ONLY_ID, users, *([sessions] if token.session else ())]
-    found = {document["_id"]: document for document in database()[BLACKLIST].aggregate(stages)}
+    with pymongo.timeout(settings.POSTING_DEADLINE_SECONDS):
+        found = {document["_id"]: document for document in database()[BLACKLIST].aggregate(stages)}
     user = found.get(token.user)
     ended = token.session is not None and token.session not in found
     stale = user is not None and token.generation != user.get("token_generation", 0)

@@ -2,10 +2,12 @@
 
 import pytest
 from bson import ObjectId
+from django.utils import timezone
 
 from accounts.models import Account
 from accounts.opening import AccountNotFound, StatusRefused, set_status
 from ledger_project.tests.dumps import dump
+from transactions.models import Entry
 
 ACTIVE, FROZEN, CLOSED = Account.Status.ACTIVE, Account.Status.FROZEN, Account.Status.CLOSED
 
@@ -24,6 +26,14 @@ def test_an_empty_account_can_go_there(user, new_account, path):
         changed = set_status(account_id=account.pk, status=status)
     assert changed.status == Account.objects.get(pk=account.pk).status == path[-1]
     assert changed.updated_at > account.updated_at
+
+
+def test_no_entry_is_later_than_the_freeze_though_the_freeze_was_asked_for_before_it(user, new_account, monkeypatch):
+    asked_at = timezone.now()
+    account = new_account(user, funds=500)  # what the update waited for
+    monkeypatch.setattr("accounts.opening.timezone.now", lambda: asked_at)
+    frozen = set_status(account_id=account.pk, status=FROZEN)
+    assert frozen.updated_at == Entry.objects.get(account=account.pk).created_at
 
 
 @pytest.mark.parametrize("status", [ACTIVE, FROZEN, CLOSED])

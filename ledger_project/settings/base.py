@@ -72,6 +72,7 @@ MIDDLEWARE = [
     "ledger_project.middleware.MessageMiddleware",
     "office.second_factor.SecondFactorMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "ledger_project.deadlines.DeadlineMiddleware",
 ]
 
 TEMPLATES = [
@@ -224,6 +225,9 @@ CORS_ALLOW_HEADERS = ["authorization", "content-type", "idempotency-key", "x-req
 CORS_EXPOSE_HEADERS = ["Idempotent-Replay", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id"]
 CORS_PREFLIGHT_MAX_AGE = 3600
 
+# Of the web server's threads (the Procfile gives it so many), half at most wait for bodies of requests.
+WEB_THREADS = env.int("WEB_THREADS", default=32)
+
 # --- Throttles ---------------------------------------------------------------------------------------------------
 
 
@@ -255,7 +259,8 @@ THROTTLE_REDIS_TIMEOUT_SECONDS = env.float("THROTTLE_REDIS_TIMEOUT_SECONDS", def
 # Whether the page may create people with money in one click: local.py says yes, nothing else does.
 DEMO = False
 DEFAULT_CURRENCY = env.str("DEFAULT_CURRENCY", default="INR")
-# A request that moves money is answered within this time, with what then is known.
+# A request that moves money is answered within this time, with what then is known. Others of the API wait no longer for
+# MongoDB (deadlines.py).
 POSTING_DEADLINE_SECONDS = env.float("POSTING_DEADLINE_SECONDS", default=10.0)
 
 # A reversal of more than this, in major units of its currency, needs a second member of staff.

@@ -54,6 +54,8 @@ if urlsplit(PUBLIC_URL).scheme != "https":
     raise ImproperlyConfigured("PUBLIC_URL is not https: links that set passwords would travel in the clear")
 DATABASES = {"default": mongodb(_replica_set(_required("MONGODB_URI")))}
 REDIS_URL = _required("REDIS_URL")
+# base.py reads it. Forgotten behind a proxy, the whole world is one address: ten log-ins a minute shut out everybody.
+_required("TRUSTED_PROXIES")
 CACHES = redis_cache(REDIS_URL)
 vars().update(email_settings(default=_required("EMAIL_PROVIDER")))
 LOGGING = logging_config(env.str("LOG_FORMAT", default="json"))

@@ -2,15 +2,19 @@
 
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import pymongo
 import pytest
 
+from ledger_project import health
 from ledger_project.embedded import Mongo
-from ledger_project.health import WORKER_SILENCE_SECONDS
+from ledger_project.health import WORKER_SILENCE_SECONDS, Latest
 from ledger_project.mongo import database
 from ledger_project.settings.base import redis_cache
 from ledger_project.tasks import STATE, canary
+from ledger_project.tests.profiler import profiled
 
 ALL_WELL = {"mongodb": "ok", "migrations": "ok", "redis": "ok", "workers": "ok", "ledger": "ok"}
 
@@ -18,6 +22,11 @@ ALL_WELL = {"mongodb": "ok", "migrations": "ok", "redis": "ok", "workers": "ok",
 @pytest.fixture
 def client(client_of):
     return client_of()
+
+
+@pytest.fixture(autouse=True)
+def _each_request_looks_anew(monkeypatch):
+    monkeypatch.setattr(health, "FRESH_SECONDS", 0)
 
 
 @pytest.fixture(autouse=True)
@@ -137,3 +146,56 @@ def test_a_mongodb_without_a_primary_makes_it_unavailable(client, monkeypatch, t
 def test_no_token_is_asked_for_and_none_is_looked_at(client, path):
     client.credentials(HTTP_AUTHORIZATION="Bearer nonsense")
     assert client.get(path).status_code == 200
+
+
+def test_an_answer_is_good_for_a_while_and_costs_mongodb_nothing(client, monkeypatch):
+    monkeypatch.setattr(health, "FRESH_SECONDS", 60)
+    first = client.get("/readyz")
+    with profiled() as commands:
+        second = client.get("/readyz")
+    assert (second.status_code, second.content) == (200, first.content)
+    assert commands == []
+
+
+@pytest.fixture
+def slow_look(monkeypatch):
+    """`readiness` waits for `let_go`; `looks` has how often it was asked."""
+
+    class Look:
+        began, let_go, looks = Event(), Event(), 0
+
+        def __call__(self):
+            self.looks += 1
+            self.began.set()
+            assert self.let_go.wait(30)
+            return {"status": "ok"}, 200
+
+    look = Look()
+    monkeypatch.setattr(health, "readiness", look)
+    return look
+
+
+def test_while_one_request_looks_the_others_are_told_the_last_answer(slow_look):
+    latest = Latest()
+    slow_look.let_go.set()
+    known = latest.answer()
+    slow_look.let_go.clear()
+    slow_look.began.clear()
+    with ThreadPoolExecutor(1) as pool:
+        looking = pool.submit(latest.answer)
+        assert slow_look.began.wait(30)
+        assert [latest.answer() for _ in range(20)] == [known] * 20
+        slow_look.let_go.set()
+        assert looking.result(30) == ({"status": "ok"}, 200)
+    assert slow_look.looks == 2
+
+
+def test_where_there_is_no_answer_yet_all_wait_for_one_look(slow_look, monkeypatch):
+    monkeypatch.setattr(health, "FRESH_SECONDS", 60)
+    latest = Latest()
+    with ThreadPoolExecutor(8) as pool:
+        waiting = [pool.submit(latest.answer) for _ in range(8)]
+        assert slow_look.began.wait(30)
+        slow_look.let_go.set()
+        assert [each.result(30) for each in waiting] == [({"status": "ok"}, 200)] * 8
+    assert slow_look.looks == 1

@@ -33,6 +33,7 @@ def production(**changes: str | None) -> dict[str, str]:
         "MONGODB_DATABASE": "check",
         "REDIS_URL": os.environ["REDIS_URL"],
         "EMAIL_PROVIDER": "smtp",
+        "TRUSTED_PROXIES": "1",
     }
     return {name: value for name, value in (complete | changes).items() if value is not None}
 
@@ -80,6 +81,7 @@ def test_the_deployment_check_is_clean():
         ("EMAIL_PROVIDER", None, "EMAIL_PROVIDER is not set"),
         ("EMAIL_PROVIDER", "pigeon", "EMAIL_PROVIDER"),
         ("EMAIL_PROVIDER", "sendgrid", "SENDGRID_API_KEY"),
+        ("TRUSTED_PROXIES", None, "TRUSTED_PROXIES is not set"),
         ("METRICS_TOKEN", "short", "METRICS_TOKEN is weak"),
         ("DEBUG", "1", "DEBUG is set"),
         ("THROTTLE_LOGIN", "many", "THROTTLE_LOGIN"),
@@ -93,6 +95,10 @@ def test_production_refuses_to_start_and_names_the_variable(variable, value, say
 
 def test_the_settings_that_are_refused_are_loaded_when_they_are_whole():
     assert load(production()).ENVIRONMENT == "production"
+
+
+def test_production_may_stand_behind_no_proxy_when_it_is_said():
+    assert load(production(TRUSTED_PROXIES="0")).TRUSTED_PROXIES == 0
 
 
 def test_production_refuses_equal_secrets():

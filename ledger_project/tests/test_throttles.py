@@ -117,6 +117,8 @@ def test_probes_are_never_refused(client_of, limits, path):
         (1, {"HTTP_X_FORWARDED_FOR": "1.1.1.1"}, {"HTTP_X_FORWARDED_FOR": "2.2.2.2"}, False),
         (0, {"REMOTE_ADDR": "2001:db8:1:2::1"}, {"REMOTE_ADDR": "2001:db8:1:2:ffff::9"}, True),  # one household
         (0, {"REMOTE_ADDR": "2001:db8:1:2::1"}, {"REMOTE_ADDR": "2001:db8:1:3::1"}, False),
+        (0, {"REMOTE_ADDR": "::ffff:1.1.1.1"}, {"REMOTE_ADDR": "::ffff:2.2.2.2"}, False),  # IPv4 at an IPv6 socket
+        (0, {"REMOTE_ADDR": "::ffff:1.1.1.1"}, {"REMOTE_ADDR": "1.1.1.1"}, True),
         (0, {"REMOTE_ADDR": "fe80::1%eth0"}, {"REMOTE_ADDR": "fe80::2%eth1"}, True),
         (0, {"REMOTE_ADDR": ""}, {"REMOTE_ADDR": ""}, True),
     ],

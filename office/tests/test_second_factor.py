@@ -17,7 +17,9 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 from playwright.sync_api import expect
 from redis import RedisError
 
+from ledger_project.buckets import MemoryBuckets
 from office import second_factor
+from office.lockout import LockoutHandler
 from users.models import AuditEntry
 from users.second_factor import device_of, verify
 from users.tests.browsing import browser
@@ -412,6 +414,18 @@ def test_without_redis_the_door_still_opens(staff):
         cache.get("anything")
     assert try_password(staff.email, "guess").status_code == 200
     assert try_password(staff.email, PASSWORD).status_code == 302
+
+
+@pytest.mark.usefixtures("_no_redis")
+def test_without_redis_guesses_are_counted_here(staff, monkeypatch):
+    monkeypatch.setattr(LockoutHandler, "own", MemoryBuckets())
+    for _ in range(2):  # a log-in forgets the failures before
+        assert [try_password(staff.email, "guess").status_code for _ in range(4)] == [200] * 4
+        assert try_password(staff.email, PASSWORD).status_code == 302
+    for _ in range(5):
+        try_password(staff.email.upper(), "guess")
+    assert "Too many failed attempts" in try_password(staff.email, PASSWORD).content.decode()
+    assert try_password(staff.email, PASSWORD, REMOTE_ADDR="10.1.2.3").status_code == 302
 
 
 def test_the_api_has_its_own_door(staff, client_of):

@@ -135,6 +135,27 @@ def test_a_rejection_moves_nothing_and_is_final(funds, checker, ben, clerk):
     assert balance(ben) == 0
 
 
+def test_whoever_decides_again_because_the_answer_was_lost_is_told_how_it_stands(funds, reversal, checker, ben):
+    assert approve(funds, checker).status == "POSTED"
+    approvals.reject(request_id=reversal.pk, staff=checker, reason="No")
+    before = dump()
+    again = approve(funds, checker)
+    assert (again.status, again.transaction.amount) == ("POSTED", 300)
+    assert approvals.reject(request_id=reversal.pk, staff=checker, reason="No").status == "REJECTED"
+    assert dump() == before
+    refused(approvals.AlreadyDecided, lambda: approvals.reject(request_id=funds.pk, staff=checker, reason="No"))
+    refused(approvals.AlreadyDecided, lambda: approve(reversal, checker))
+
+
+def test_what_the_ledger_refused_is_not_tried_anew_by_whoever_approves_it_again(reversal, checker, asha, ben):
+    ledger.post(Transfer(ben.user_id, ben.pk, asha.pk, Decimal(1), "spent"))
+    approve(reversal, checker)
+    ledger.post(Transfer(asha.user_id, asha.pk, ben.pk, Decimal(1), "back"))
+    before = dump()
+    assert approve(reversal, checker).status == "REFUSED"
+    assert dump() == before
+
+
 @pytest.mark.parametrize("decide", [approvals.approve, approvals.reject])
 def test_nobody_decides_what_they_asked_for(funds, reversal, maker, decide):
     for request in (funds, reversal):
@@ -306,6 +327,18 @@ def test_a_database_that_fails_leaves_it_approved_and_the_sweep_posts_it(funds, 
     lease_is_over()
     assert carry_out_approved() == 1
     assert (ApprovalRequest.objects.get(pk=funds.pk).status, balance(ben)) == ("POSTED", 300)
+
+
+def test_a_sweep_ends_with_its_turn_and_leaves_the_rest_to_the_next(funds, checker, monkeypatch):
+    monkeypatch.setattr(ledger, "post_together", lambda commands: [refusals.NotPosted()])
+    approve(funds, checker)
+    lease_is_over()
+    monkeypatch.undo()
+    monkeypatch.setattr(approvals, "TURN_SECONDS", 0)
+    assert carry_out_approved() == 0
+    monkeypatch.undo()
+    assert carry_out_approved() == 1
+    assert ApprovalRequest.objects.get(pk=funds.pk).status == "POSTED"
 
 
 def test_what_was_posted_outweighs_a_refusal_that_another_was_given(reversal, checker, monkeypatch):

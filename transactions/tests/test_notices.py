@@ -10,11 +10,12 @@ from django.utils import timezone
 from pymongo.errors import PyMongoError
 
 from ledger_project.jsonio import timestamp
-from ledger_project.mongo import collection
+from ledger_project.mongo import collection, database
 from ledger_project.tests.dumps import dump
 from transactions import ledger, notices
 from transactions.models import NoticesDue, Transaction
 from transactions.posting import Transfer
+from transactions.refusals import Forbidden
 from transactions.tasks import tell_parties
 from users.models import Notification
 
@@ -172,6 +173,27 @@ def test_a_group_that_cannot_be_written_is_kept_and_holds_up_no_other(pair):
     assert groups_due() == 0
 
 
+@pytest.fixture
+def refused_notices():
+    """`refused_notices(transaction)`: the database takes no notice of it."""
+    (before,) = database().list_collections(filter={"name": "notifications"})
+
+    def refuse(transaction) -> None:
+        validator = {"payload.transaction": {"$ne": str(transaction.pk)}}
+        database().command("collMod", "notifications", validator=validator)
+
+    yield refuse
+    database().command("collMod", "notifications", validator=before["options"].get("validator", {}))
+
+
+def test_a_group_whose_notice_the_database_refuses_holds_up_no_other(pair, refused_notices):
+    refused, whole = post(pair), post(pair)
+    refused_notices(refused)
+    assert notices.write_due(limit=2) == 1
+    assert told() == owed(whole, pair=pair)
+    assert groups_due() == 1
+
+
 def test_many_writers_at_once_write_each_notice_once(pair):
     posted = [post(pair) for _ in range(8)]
     with ThreadPoolExecutor(4) as pool:
@@ -196,3 +218,26 @@ def test_a_turn_that_leaves_groups_asks_for_another(pair, monkeypatch, mailoutbo
     tell_parties()
     tell_parties()
     assert asked == [True]
+
+
+def test_a_turn_in_which_one_group_failed_asks_for_another_and_one_in_which_all_failed_does_not(
+    pair, monkeypatch, mailoutbox, refused_notices
+):
+    asked: list[bool] = []
+    monkeypatch.setattr("transactions.tasks.GROUPS", 2)
+    refused, *whole = (post(pair) for _ in range(3))
+    refused_notices(refused)
+    monkeypatch.setattr("transactions.tasks.wake_up.ask", lambda: asked.append(True))
+    tell_parties()
+    tell_parties()
+    assert told() == owed(*whole, pair=pair)
+    assert asked == [True, True]
+    tell_parties()
+    assert asked == [True, True]
+
+
+def test_a_failure_notice_says_what_the_answer_said(pair):
+    payer, payee = pair
+    failed = Transfer(payer.user_id, payer.pk, payee.pk, Decimal(1), "k")
+    notices.tell_of_failures([failed], timezone.now(), Forbidden.message)
+    assert Notification.objects.get().payload["reason"] == "The transfer could not be posted and nothing has moved."

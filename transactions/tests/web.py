@@ -45,7 +45,7 @@ class Web:
 
 
 @contextmanager
-def web(log: Path) -> Iterator[Web]:
+def web(log: Path, **variables: str) -> Iterator[Web]:
     """Run the Procfile's web line on the database of this process's tests until the block ends."""
     port = free_port()
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -54,7 +54,7 @@ def web(log: Path) -> Iterator[Web]:
         process = subprocess.Popen(
             ["sh", "-c", command],
             cwd=PROJECT,
-            env=environment(PORT=str(port), PATH=path, WEB_PROCESSES="2", LOG_LEVEL="WARNING"),
+            env=environment(PORT=str(port), PATH=path, WEB_PROCESSES="2", LOG_LEVEL="WARNING", **variables),
             stdout=output,
             stderr=output,
             start_new_session=True,

@@ -158,6 +158,8 @@ def test_one_request_does_not_lend_its_name_to_the_next(root, asha):
         *((2, header, "6.6.6.6") for header in ("6.6.6.6, 7.7.7.7", "5.5.5.5, 6.6.6.6, 7.7.7.7")),
         *((1, header, "10.0.0.1") for header in (None, "", "junk", "7.7.7.7, ")),
         (2, "7.7.7.7", "10.0.0.1"),
+        (1, "::ffff:7.7.7.7", "7.7.7.7"),
+        (1, "2001:DB8:0::1", "2001:db8::1"),
     ],
 )
 def test_the_address_is_what_our_own_proxies_say(settings, asha, proxies, header, address):

@@ -69,6 +69,8 @@ def test_each_log_in_gives_another_token(client, user):
         ("disabled@example.com", PASSWORD),
         ("unusable@example.com", PASSWORD),
         ("unusable@example.com", "!"),
+        ("asha@example.com", PASSWORD * 1000),
+        ("a" * 255 + "@example.com", PASSWORD),
         (12345, 67890),
     ],
 )
@@ -103,6 +105,8 @@ def test_whatever_is_wrong_the_answer_is_word_for_word_the_same(client, user, ne
         ("disabled@example.com", PASSWORD),
         ("disabled@example.com", "wrong-password"),
         ("unusable@example.com", PASSWORD),
+        ("asha@example.com", PASSWORD * 1000),
+        ("a" * 255 + "@example.com", PASSWORD),
     ],
 )
 def test_one_password_is_hashed_whatever_is_wrong(client, user, new_user, hashes, email, password):
@@ -132,13 +136,6 @@ def test_an_operator_instead_of_an_email_logs_nobody_in(client, user, email):
     response = client.post("/api/auth/login", {"email": email, "password": PASSWORD})
     assert response.status_code == 400
     assert "token" not in response.json()
-
-
-def test_a_password_too_long_to_be_one_is_refused_before_it_is_hashed(client, user, hashes):
-    hashes.clear()
-    response = client.post("/api/auth/login", {"email": user.email, "password": "x" * 129})
-    assert response.status_code == 400
-    assert hashes == []
 
 
 def test_logging_in_writes_nothing(client, user):
