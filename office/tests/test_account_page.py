@@ -136,6 +136,20 @@ def test_of_no_account_there_is_no_statement(boss, key):
     assert browser(boss).get(f"{LIST}{key}/statement/").status_code == 404
 
 
+@pytest.mark.parametrize("removed", [1, 2])
+def test_an_account_with_a_removed_entry_has_a_page_that_says_so(boss, account, removed):
+    database()["entries"].delete_one({"account": account.pk, "sequence": removed})
+    response = browser(boss).get(page_of(account))
+    page = response.content.decode()
+    assert response.status_code == 200
+    assert "do not add up" in page
+    assert "<canvas" not in page
+    assert "749.50" in page
+    response = browser(boss).get(f"{statement_of(account)}?format=pdf", follow=True)
+    assert response.redirect_chain == [(page_of(account), 302)]
+    assert "do not add up" in said(response)
+
+
 def test_tampered_entries_are_told_of_on_the_page(boss, account):
     database()["entries"].update_one({"account": account.pk, "sequence": 1}, {"$inc": {"amount_minor": 1}})
     response = browser(boss).get(f"{statement_of(account)}?format=pdf", follow=True)
