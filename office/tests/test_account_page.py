@@ -16,6 +16,7 @@ from ledger_project.mongo import database
 from office.tests.entering import enter
 from transactions import ledger
 from transactions.posting import Transfer
+from users.models import AuditEntry
 from users.tests.browsing import browser, cheap, ids, said
 
 LIST = "/admin/accounts/account/"
@@ -109,6 +110,30 @@ def test_the_statement_adds_up(boss, account):
     assert opening + credited - debited == closing == Decimal("749.5")
     assert rows["chain head"] == account.chain_head
     assert rows["owner"] == "Asha Rao"
+
+
+def test_who_takes_a_statement_is_in_the_audit_log(boss, account):
+    client = browser(boss)
+    client.get(statement_of(account, "?from=2026-02-02&to=2026-01-01&format=csv"))  # refused: nothing is taken
+    assert not AuditEntry.objects.exists()
+    day = f"{account.created_at:%Y-%m-%d}"
+    next_day = f"{account.created_at + timedelta(days=1):%Y-%m-%d}"
+    client.get(statement_of(account, f"?from={day}&to={day}&format=csv"), REMOTE_ADDR="10.1.2.3")
+
+    (entry,) = AuditEntry.objects.all()
+    assert (entry.actor, entry.remote_addr, entry.get_action_display()) == (boss, "10.1.2.3", "access")
+    assert (entry.object_pk, entry.content_type.model) == (str(account.pk), "account")
+    taken = f"statement as csv, {day}T00:00:00.000Z to {next_day}T00:00:00.000Z"
+    assert entry.changes == {"file": ["None", taken]}
+
+
+def test_a_statement_that_cannot_be_logged_is_not_given_out(boss, account, fail_command):
+    client = browser(boss)
+    fail_command("insert", times="alwaysOn", errorCode=121)
+    response = client.get(statement_of(account, "?format=csv"))
+    fail_command("insert", times="off")
+    assert response.status_code == 503
+    assert b"749.5" not in response.content
 
 
 @pytest.mark.parametrize("missing", ["accounts.view_account", "transactions.view_entry"])
