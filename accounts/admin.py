@@ -44,7 +44,7 @@ CLOSE = Change(Account.Status.CLOSED, "Close for good", "This is final, and it n
 
 
 def _set_and_record(account_id: ObjectId, status: Account.Status, reason: str) -> Account:
-    """Change the status and log it, both or neither. Raises AccountNotFound, StatusRefused."""
+    """Change the status and log it, both or neither. Raises AccountNotFound, StatusRefused, SystemAccountStays."""
     return run_transaction(lambda unit: change_status(unit, account_id=account_id, status=status, reason=reason))
 
 
@@ -105,7 +105,9 @@ class AccountAdmin(ReadOnlyAdmin):
     def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[UnfoldAction]:
         """The buttons of an account's page: what can become of it from where it stands."""
         account = self.get_object(request, object_id)
-        offered = OFFERED[account.status] if account else ()
+        offered = set(OFFERED[account.status] if account else ())
+        if account and account.kind != Account.Kind.CUSTOMER:
+            offered.discard("close_this")
         allowed = super().get_actions_detail(request, object_id)
         return [button for button in allowed if button.method.original_function_name in offered]
 

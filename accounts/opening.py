@@ -31,6 +31,13 @@ class StatusRefused(LedgerError):
     code = "status_refused"
 
 
+class SystemAccountStays(StatusRefused):
+    """An account of the system was to be closed."""
+
+    code = "system_account_stays"
+    message = "The ledger needs its own accounts: only a customer's can be closed"
+
+
 def open_account(*, user_id: ObjectId, currency: str | None = None, name: str = "") -> Account:
     """Open a customer's account at zero. Raises UnknownCurrency."""
     currency = currency or settings.DEFAULT_CURRENCY
@@ -77,14 +84,15 @@ def accounts_of(user_id: ObjectId, *, limit: int, after: ObjectId | None = None)
 def set_status(*, account_id: ObjectId, status: Account.Status, session: ClientSession | None = None) -> Account:
     """Freeze, unfreeze or close an account, in the transaction of `session` if there is one; for staff.
 
-    Raises AccountNotFound, StatusRefused.
+    Raises AccountNotFound, StatusRefused, SystemAccountStays.
 
-    CLOSED is final and needs a zero balance. The condition is part of the update, and a transfer writes the account
-    document too, so neither can slip past the other. Nor is `updated_at` before that of a transfer which it waited for.
+    CLOSED is final, and for customers' accounts with a zero balance. The condition is part of the update, and a
+    transfer writes the account document too, so neither can slip past the other. Nor is `updated_at` before that of a
+    transfer which it waited for.
     """
     condition: Document = {"_id": account_id, "status": {"$ne": Account.Status.CLOSED.value}}
     if status == Account.Status.CLOSED:
-        condition["balance_minor"] = 0
+        condition |= {"balance_minor": 0, "kind": Account.Kind.CUSTOMER.value}
     found = collection(Account).find_one_and_update(
         condition,
         {"$set": {"status": status.value}, "$max": {"updated_at": timezone.now()}},
@@ -98,6 +106,8 @@ def set_status(*, account_id: ObjectId, status: Account.Status, session: ClientS
         raise AccountNotFound
     if present["status"] == Account.Status.CLOSED:
         raise StatusRefused("The account is closed, and that is final")
+    if present["kind"] != Account.Kind.CUSTOMER:
+        raise SystemAccountStays
     raise StatusRefused("The account still holds money: only an empty one can be closed")
 
 
@@ -106,9 +116,11 @@ def change_status(
 ) -> Account:
     """`set_status` in the transaction of `unit`, with its entry in the audit log, by `record`: both or neither.
 
-    Raises AccountNotFound, StatusRefused.
+    Raises AccountNotFound, SystemAccountStays, StatusRefused; the last also where nothing would change.
     """
     before = Account.objects.filter(pk=account_id).first()
+    if before and before.status == status != Account.Status.CLOSED:
+        raise StatusRefused(f"The account is {status} already")
     account = set_status(account_id=account_id, status=status, session=unit.session)
     record(account, {"status": (before and before.status, account.status)}, reason=reason)
     return account

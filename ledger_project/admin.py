@@ -131,11 +131,15 @@ class LedgerModelAdmin(ModelAdmin):
         return pages(queryset, per_page, *args, **kwargs)
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
-        """The object, and what it refers to."""
+        """The object, what it refers to, and which lists whoever asks may see of what belongs to it."""
         found = super().get_object(request, object_id, from_field)
         if found is not None:
             attach([found], self.page_related)
+            found.see_also = [model for model in self.see_also if self._may_see(request, model)]
         return found
+
+    def _may_see(self, request: HttpRequest, model: type[Model]) -> bool:
+        return self.admin_site.get_model_admin(model).has_view_permission(request)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict | None = None) -> HttpResponse:
         """The list, or word that the filter takes too long: the server stops looking, for transfers need it more."""
@@ -205,13 +209,12 @@ class LedgerModelAdmin(ModelAdmin):
         return super().response_action(request, queryset, *args)
 
     @display(description="See also")
-    def related_lists(self, row: Model) -> SafeString:
-        """Links to the lists of what belongs to `row`."""
+    def related_lists(self, row: Any) -> SafeString | str:
+        """Links to the lists of what belongs to `row`, as far as they may be seen."""
         links = (
-            (_address(model, "changelist"), row.pk, capfirst(model._meta.verbose_name_plural))
-            for model in self.see_also
+            (_address(model, "changelist"), row.pk, capfirst(model._meta.verbose_name_plural)) for model in row.see_also
         )
-        return format_html_join(" · ", '<a class="text-link" href="{}?q={}">{}</a>', links)
+        return format_html_join(" · ", '<a class="text-link" href="{}?q={}">{}</a>', links) or "-"
 
 
 class ReadOnlyAdmin(LedgerModelAdmin):

@@ -21,6 +21,8 @@ from users.models import User
 from users.second_factor import device_of, may_try, verify
 
 WRONG = "That code is not right, or was used before. After a failure, wait a moment for the next try."
+NOT_ITS_CODE = "That is no code of this secret. Enter the one that your app shows now."
+TOO_LATE = "That took too long. Here is a fresh secret: scan it, then enter its code."
 
 
 @never_cache
@@ -45,22 +47,23 @@ def challenge(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 def enrol(request: HttpRequest) -> HttpResponse:
-    """Show the secret of a new device as a QR code; once a code of it comes back, it is the device."""
+    """Show the secret of a new device as a QR code; once a code of it comes back, it is the device.
+
+    Each page has a secret of its own, which comes back with the code; nothing is stored to show it.
+    """
     user = _staff(request)
     if user is None:
         return redirect_to_login(request.get_full_path(), reverse("admin:login"))
     _past_the_old_one(request)
+    candidate = second_factor.candidate_of(user, request.POST.get("candidate", ""))
     if request.method == "POST":
-        before = "on" if device_of(user) else "off"
-        enrolled = second_factor.enrol(user, request.POST.get("code", "")[:40])
-        if enrolled is not None:
-            device, codes = enrolled
-            audit.record(user, {"second factor": (before, "on, with a new device and new recovery codes")})
-            second_factor.let_past(request, device)
+        codes = second_factor.enrol(user, candidate, request.POST.get("code", "")[:40]) if candidate else None
+        if candidate and codes:
+            second_factor.let_past(request, candidate)
             return _page(request, "codes", "Recovery codes", codes=codes, next=_next(request))
-        messages.error(request, WRONG)
-    device = second_factor.candidate_of(user)
-    address = device.config_url
+        messages.error(request, NOT_ITS_CODE if candidate else TOO_LATE)
+    candidate = candidate or second_factor.fresh_candidate(user)
+    address = candidate.config_url
     picture = io.BytesIO()
     segno.make(address, error="m").save(picture, kind="svg", scale=5, border=2, xmldecl=False, svgns=True)
     return _page(
@@ -69,6 +72,7 @@ def enrol(request: HttpRequest) -> HttpResponse:
         "Two-factor log-in",
         picture=mark_safe(picture.getvalue().decode()),  # noqa: S308  (drawn here, from numbers)  # nosec B703
         secret=address.partition("secret=")[2].partition("&")[0],
+        candidate=second_factor.sealed(candidate),
         next=_next(request),
     )
 
@@ -94,10 +98,7 @@ def manage(request: HttpRequest) -> HttpResponse:
 @require_POST
 def new_codes(request: HttpRequest) -> HttpResponse:
     """Fresh recovery codes, shown once."""
-    user = _past_with_device(request)
-    left = second_factor.codes_left(user)
-    codes = second_factor.renew_codes(user)
-    audit.record(user, {"recovery codes": (f"{left} left", f"{len(codes)} new ones")})
+    codes = second_factor.renew_codes(_past_with_device(request))
     return _page(request, "codes", "Recovery codes", codes=codes, next=reverse("second-factor-manage"))
 
 
@@ -108,7 +109,6 @@ def switch_off(request: HttpRequest) -> HttpResponse:
     if settings.SECOND_FACTOR_REQUIRED:
         raise PermissionDenied
     second_factor.switch_off(user)
-    audit.record(user, {"second factor": ("on", "off")})
     messages.success(request, "Your second factor is switched off.")
     return HttpResponseRedirect(reverse("second-factor-manage"))
 

@@ -11,9 +11,11 @@ from rest_framework.exceptions import ValidationError
 
 from accounts.models import Account
 from ledger_project.errors import LedgerError
+from ledger_project.jsonio import timestamp
 from transactions import account_history
 from transactions.account_serializers import PeriodQuery, StatementQuery
 from transactions.account_views import statement_response
+from users import audit
 from users.admin import OwnPasswordForm
 
 
@@ -34,7 +36,7 @@ def own_password(request: HttpRequest) -> HttpResponseBase:
 
 
 def statement_file(request: HttpRequest, account_id: str) -> HttpResponseBase:
-    """The statement of an account for a period, CSV or PDF; a refusal is shown on the account's page."""
+    """The statement of an account for a period, CSV or PDF, once the audit log has it; a refusal shows on its page."""
     user = request.user
     if not (user.has_perm("accounts.view_account") and user.has_perm("transactions.view_entry")):  # type: ignore[union-attr]
         raise PermissionDenied
@@ -48,6 +50,8 @@ def statement_file(request: HttpRequest, account_id: str) -> HttpResponseBase:
         return _told(request, account, "Choose a period that ends after it begins, and CSV or PDF.")
     except LedgerError as refusal:
         return _told(request, account, refusal.message)
+    period = f"{timestamp(found.since)} to {timestamp(found.until)}"
+    audit.record_file(account, f"statement as {query['format']}, {period}")
     return statement_response(found, file_format=query["format"], owner=account.user.name)
 
 

@@ -1,7 +1,7 @@
 """An account as it was: at a moment, over a period, and in a few points for a chart.
 
 Every question is answered through the one index on (account, sequence): a moment is looked for by halves, so the cost
-grows with the logarithm of the number of entries.
+grows with the logarithm of the number of entries. Where an entry that is looked for is missing: StatementBroken.
 """
 
 from datetime import datetime
@@ -15,7 +15,7 @@ from ledger_project.jsonio import timestamp
 from ledger_project.mongo import Document, collection
 from transactions.invariants import START, Link
 from transactions.models import Entry
-from transactions.statement import MAX_ENTRIES, Statement, statement
+from transactions.statement import MAX_ENTRIES, Statement, StatementBroken, statement
 
 MAX_POINTS = 400
 
@@ -84,8 +84,10 @@ def points(account: Account, *, since: datetime, until: datetime, count: int) ->
     first = last_before(account, since)
     last = last_before(account, until)
     wanted = sampled(first, last, count)
-    rows = collection(Entry).find({"account": account.pk, "sequence": {"$in": wanted}}).sort("sequence", 1)
-    return list(rows)
+    rows = list(collection(Entry).find({"account": account.pk, "sequence": {"$in": wanted}}).sort("sequence", 1))
+    if len(rows) != len(wanted):
+        raise StatementBroken
+    return rows
 
 
 def sampled(first: int, last: int, count: int) -> list[int]:
@@ -102,5 +104,6 @@ def _created_at(account_id: ObjectId, sequence: int) -> datetime:
 
 def _entry(account_id: ObjectId, sequence: int) -> Document:
     found = collection(Entry).find_one({"account": account_id, "sequence": sequence})
-    assert found is not None, "an account's sequence has a gap"
+    if found is None:
+        raise StatementBroken
     return found

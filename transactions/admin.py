@@ -26,7 +26,7 @@ from transactions.models import ApprovalRequest, Entry, Transaction
 from transactions.posting import Reversal
 from transactions.reversing import MAY_REVERSE
 from users.admin import UserAdmin
-from users.models import Notification
+from users.models import AuditEntry, Notification
 from users.staff import acting, may, named_id
 
 LATEST = 20
@@ -332,5 +332,5 @@ class EntryAdmin(_EntryColumns, ReadOnlyAdmin):
 
 
 UserAdmin.see_also.append(Transaction)
-AccountAdmin.see_also += [Transaction, Entry]
+AccountAdmin.see_also += [Transaction, Entry, ApprovalRequest, AuditEntry]
 AccountAdmin.inlines = (*AccountAdmin.inlines, LatestEntries)

@@ -45,6 +45,7 @@ from transactions.serializers import (
     TransactionPage,
     TransferRequest,
 )
+from transactions.statement import StatementBroken
 from users.second_factor import SecondFactorRequired
 
 FROM, TO, TIME = "66f0c1b2a4e5d6f708192a3b", "66f0c1c7a4e5d6f708192a40", "2026-11-22T09:31:12.456Z"
@@ -418,6 +419,7 @@ describe_account_history = extend_schema_view(
             ),
             refusal(StatementTooLong),
             refusal(AccountNotFound),
+            refusal(StatementBroken),
         ],
     ),
     balance=operation(
@@ -436,6 +438,7 @@ describe_account_history = extend_schema_view(
         refused=[
             refusal_when("not_a_time", lambda: BalanceAtQuery.read({"at": "yesterday"})),
             refusal(AccountNotFound),
+            refusal(StatementBroken),
         ],
     ),
     history=operation(
@@ -461,6 +464,7 @@ describe_account_history = extend_schema_view(
         refused=[
             refusal_when("too_many_points", lambda: HistoryQuery.read({"points": "10000"})),
             refusal(AccountNotFound),
+            refusal(StatementBroken),
         ],
     ),
 )

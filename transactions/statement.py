@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from http import HTTPStatus
 
 from bson import ObjectId
 
@@ -22,10 +23,14 @@ MAX_ENTRIES = 10_000
 
 
 class StatementBroken(InternalError):
-    """The entries do not explain the balances: the ledger was tampered with, and nothing is claimed of it."""
+    """Entries are missing, or do not explain the balances: the ledger was tampered with, and nothing is claimed of it.
 
+    No defect of the code's, so no 500; but logged as one, for somebody has to look.
+    """
+
+    status = HTTPStatus.CONFLICT
     code = "statement_broken"
-    message = "The entries of this account do not add up, so there is no statement of them."
+    message = "The entries of this account do not add up, so nothing is claimed of them."
     retryable = False
 
 

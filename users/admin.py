@@ -1,5 +1,6 @@
 """Staff's pages for users, groups and the blacklist."""
 
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django import forms
@@ -12,18 +13,23 @@ from django.db.models import Model, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
+from pymongo.errors import DuplicateKeyError
 from unfold.decorators import action, display
 from unfold.forms import AdminOwnPasswordChangeForm, AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminTextInputWidget
 
 from ledger_project.admin import LedgerModelAdmin, ReadOnlyAdmin, moment, related_link
+from ledger_project.mongo import Unit, run_transaction
 from ledger_project.reasons import ReasonForm, dialog, leave
 from users import audit_admin, outbox_admin  # noqa: F401  (importing registers them)
+from users.api_sessions import sessions_of
 from users.managers import UserManager
 from users.models import AuditEntry, BlacklistedToken, Notification, Session, User
+from users.passwords import store_password
 from users.staff import acting, named_id, named_ids
-from users.tokens import revoke_tokens
+from users.tokens import revoke_tokens, revoke_tokens_in
 
 FOR_SUPERUSERS = ("is_staff", "is_superuser", "groups", "user_permissions")
 
@@ -57,9 +63,10 @@ class _EndsWhatTheOldOneBegan:
     """A form for a new password."""
 
     def save(self, commit: bool = True) -> User:
-        """Store it, and end all tokens and staff sessions."""
-        user = super().save(commit)  # type: ignore[misc]
-        revoke_tokens(user=user, reason="New password")
+        """Store it and end all tokens and sessions, both or neither; it is hashed before that begins."""
+        user = super().save(commit=False)  # type: ignore[misc]
+        if commit:
+            store_password(user)
         return user
 
 
@@ -92,13 +99,14 @@ class UserAdmin(LedgerModelAdmin, DjangoUserAdmin):
     list_display = ("email", "name", "is_active", "is_staff", "is_system", "created")
     list_filter = ("is_active", "is_staff", "is_superuser", "is_system")
     search_help_text = "E-mail, user id or the beginning of a name"
-    readonly_fields = ("is_system", "seen", "sessions", "created", "updated", "related_lists")
+    readonly_fields = ("is_system", "seen", "sessions", "api_sessions", "created", "updated", "related_lists")
     actions_detail = ("revoke_this",)
     see_also: ClassVar[list[type[Model]]] = []
     fieldsets = (
         (None, {"fields": ("email", "name", "password", "related_lists")}),
         ("What it may do", {"fields": ("is_active", *FOR_SUPERUSERS, "is_system")}),
-        ("Dates", {"fields": (("seen", "sessions"), ("created", "updated"))}),
+        ("Sessions", {"fields": (("seen", "sessions"), "api_sessions")}),
+        ("Dates", {"fields": (("created", "updated"),)}),
     )
     add_fieldsets = ((None, {"fields": ("email", "name", "usable_password", "password1", "password2")}),)
     created = moment("created_at", "created")
@@ -147,23 +155,43 @@ class UserAdmin(LedgerModelAdmin, DjangoUserAdmin):
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         """As Django does; and who is disabled does not get back in with an old token when enabled again."""
-        super().save_model(request, obj, form, change)
+        save = super().save_model
+
+        def disable(unit: Unit) -> None:
+            save(request, obj, form, change)
+            revoke_tokens_in(unit, user=obj, reason="Disabled")
+
         if change and "is_active" in form.changed_data and not obj.is_active:
-            revoke_tokens(user=obj, reason="Disabled")
+            run_transaction(disable)
+        else:
+            save(request, obj, form, change)
 
     @display(description="staff sessions", empty_value="none")
     def sessions(self, user: User) -> str | None:
-        """How many there are, and until when; not their keys, for these are as good as passwords."""
+        """How many there are in the admin, and until when; not their keys, for these are as good as passwords."""
         ends = sorted(Session.objects.filter(user=user, expire_date__gt=timezone.now()).values_list("expire_date"))
-        return f"{len(ends)}, the last until {ends[-1][0]:%Y-%m-%d %H:%M} (UTC)" if ends else None
+        return f"{len(ends)}, the last until {_to_the_minute(ends[-1][0])}" if ends else None
+
+    @display(description="API sessions", empty_value="none")
+    def api_sessions(self, user: User) -> SafeString | None:
+        """As the user sees them: from which device and network, and when each was last used."""
+        rows = (
+            (each.user_agent or "Unknown device", each.address or "an unknown network", _to_the_minute(each.used_at))
+            for each in sessions_of(user, current=None)
+        )
+        return format_html_join("", "<p>{}<br>from {}, last used {}</p>", rows) or None
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """The form; when another request took the e-mail after the form had looked, word of that."""
         try:
             return super().changeform_view(request, *args, **kwargs)
-        except IntegrityError:
+        except (IntegrityError, DuplicateKeyError):
             self.message_user(request, "User with this Email already exists.", messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
+
+
+def _to_the_minute(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} (UTC)"
 
 
 @admin.register(Group)

@@ -116,9 +116,16 @@ def record_export(model: type[models.Model], what: str) -> None:
     _add_of_many(model, "the list", {"export": (None, what)}, get_logentry_model().Action.ACCESS)
 
 
+def record_file(subject: models.Model, what: str) -> None:
+    """Log that a file about `subject` was taken out; `what` says which."""
+    if _request.get() is not None:
+        _add(subject, {"file": (None, what)}, "", action=get_logentry_model().Action.ACCESS)
+
+
 def _add(subject: models.Model, changes: dict[str, tuple[Any, Any]], reason: str, **fields: Any) -> None:
     entry = get_logentry_model()
-    entry.objects.log_create(subject, action=entry.Action.UPDATE, changes=_told(changes), reason=reason, **fields)
+    fields = {"action": entry.Action.UPDATE, "changes": _told(changes), "reason": reason, **fields}
+    entry.objects.log_create(subject, **fields)
 
 
 def _add_of_many(model: type[models.Model], which: str, changes: dict[str, tuple[Any, Any]], action: int) -> None:

@@ -46,7 +46,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
 
     @display(description="did", label={"create": "success", "update": "info", "delete": "danger", "access": "warning"})
     def did(self, entry: AuditEntry) -> str:
-        """Create, update or delete; access, where a list was taken out."""
+        """Create, update or delete; access, where a list or a statement was taken out."""
         return entry.get_action_display()
 
     @display(description="what")

@@ -88,17 +88,17 @@ def message(notification: Notification, *, preview: bool = False) -> EmailMultiA
     return mail
 
 
-def send_again(ids: Collection[ObjectId]) -> int:
+def send_again(unit: Unit, ids: Collection[ObjectId]) -> int:
     """Put these rows back into the queue, as new; how many there were."""
-    return _requeue({"_id": {"$in": list(ids)}})
+    return _requeue(unit, {"_id": {"$in": list(ids)}})
 
 
-def retry_failed() -> int:
+def retry_failed(unit: Unit) -> int:
     """Put every row that was given up back into the queue, as new; how many there were."""
-    return _requeue({"status": Notification.Status.FAILED.value})
+    return _requeue(unit, {"status": Notification.Status.FAILED.value})
 
 
-def _requeue(chosen: Document) -> int:
+def _requeue(unit: Unit, chosen: Document) -> int:
     fresh = {
         "status": Notification.Status.PENDING.value,
         "attempts": 0,
@@ -106,7 +106,7 @@ def _requeue(chosen: Document) -> int:
         "sent_at": None,  # MongoDB deletes rows some time after their sent_at
         "last_error": "",
     }
-    return collection(Notification).update_many(chosen, {"$set": fresh}).matched_count
+    return collection(Notification).update_many(chosen, {"$set": fresh}, session=unit.session).matched_count
 
 
 def _greetable(name: str) -> str:

@@ -13,11 +13,15 @@ from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 
 from ledger_project.admin import ReadOnlyAdmin, moment, related_link
+from ledger_project.mongo import Unit, run_transaction
 from ledger_project.reasons import dialog, leave
 from users import audit, notifications
 from users.models import Notification
 from users.staff import acting, named_id
 from users.tasks import wake_sender
+
+# While a provider is away, many messages are given up.
+RETRY_SECONDS = 25
 
 
 @admin.register(Notification)
@@ -87,18 +91,30 @@ class NotificationAdmin(ReadOnlyAdmin):
         dialog=dialog("Retry all failed", "Every message that was given up is tried anew.", BaseDialogForm),
     )
     def retry_failed(self, request: HttpRequest, form: BaseDialogForm) -> HttpResponse:
-        """Put all that was given up back into the queue."""
-        queued = notifications.retry_failed()
-        wake_sender.ask()
-        audit.record_of_many(Notification, "all that failed", {"status": ("FAILED", "PENDING"), "rows": (0, queued)})
+        """Put all that was given up back into the queue, and log it: both or neither."""
+
+        def work(unit: Unit) -> int:
+            queued = notifications.retry_failed(unit)
+            told = {"status": ("FAILED", "PENDING"), "rows": (0, queued)}
+            audit.record_of_many(Notification, "all that failed", told)
+            unit.after_commit(wake_sender.ask)
+            return queued
+
+        queued = run_transaction(work, timeout_seconds=RETRY_SECONDS)
         self.message_user(request, f"Queued to be sent again: {queued}.", messages.SUCCESS)
         return leave(request, reverse("admin:users_notification_changelist"))
 
     def _send_again(self, request: HttpRequest, chosen: list[Notification]) -> None:
-        queued = notifications.send_again([row.pk for row in chosen])
-        wake_sender.ask()
+        """Put them back into the queue, and log it: both or neither."""
+
+        def work(unit: Unit) -> int:
+            for notification in chosen:
+                audit.record(notification, {"status": (notification.status, Notification.Status.PENDING.value)})
+            unit.after_commit(wake_sender.ask)
+            return notifications.send_again(unit, [row.pk for row in chosen])
+
+        queued = run_transaction(work)
         for notification in chosen:
-            audit.record(notification, {"status": (notification.status, Notification.Status.PENDING.value)})
             self.log_change(request, notification, "To be sent again.")
         self.message_user(request, f"Queued to be sent again: {queued}.", messages.SUCCESS)
 

@@ -1,4 +1,4 @@
-"""New passwords: by whoever knows the old one, or has the mailbox. Each ends everything that the old one began."""
+"""New passwords: by whoever knows the old one or has the mailbox, or by staff. Each ends all that the old one began."""
 
 from http import HTTPStatus
 
@@ -12,7 +12,7 @@ from users import links, notifications
 from users.managers import UserManager
 from users.models import Notification, User
 from users.signals import notice_queued
-from users.tokens import end_sessions
+from users.tokens import end_sessions, revoke_tokens_in
 
 
 class WrongPassword(LedgerError):
@@ -53,6 +53,16 @@ def reset_password(*, secret: str, new: str) -> None:
     user = links.RESET_PASSWORD.reader(secret)
     if _replace(user, new, verified_email=user.email) is None:
         raise links.LinkRefused
+
+
+def store_password(user: User) -> None:
+    """Store the password that `user` was given here, by staff or an operator, and end all that the old one began."""
+
+    def work(unit: Unit) -> None:
+        user.save(update_fields=["password", "updated_at"])
+        revoke_tokens_in(unit, user=user, reason="New password")
+
+    run_transaction(work)
 
 
 def _replace(user: User, password: str, **also: str) -> User | None:

@@ -92,13 +92,24 @@ def is_shown(device: TOTPDevice, code: str) -> bool:
     """Whether `code` is one of `device`, now, and for the first time."""
     if not _attempt(device):
         return False
-    step = _step_of(device, "".join(code.split()))
+    step = step_of(device, code)
     if step is None:
         return False
     used = TOTPDevice.objects.filter(pk=device.pk, last_t__lt=step).update(
         last_t=step, throttling_failure_count=0, throttling_failure_timestamp=None
     )
     return bool(used)
+
+
+def step_of(device: TOTPDevice, code: str) -> int | None:
+    """The time step that `code` belongs to: this one, or one to either side of it, for clocks differ."""
+    code = "".join(code.split())
+    now = int(time.time() - device.t0) // device.step
+    for step in (now, now - device.tolerance, now + device.tolerance):
+        expected = str(hotp(device.bin_key, step, device.digits)).zfill(device.digits)
+        if hmac.compare_digest(expected.encode(), code.encode()):
+            return step
+    return None
 
 
 def recovery_of(user: User) -> list:
@@ -119,16 +130,6 @@ def _attempt(device: TOTPDevice) -> bool:
             throttling_failure_count=device.throttling_failure_count + 1, throttling_failure_timestamp=timezone.now()
         )
     )
-
-
-def _step_of(device: TOTPDevice, code: str) -> int | None:
-    """The time step that `code` belongs to: this one, or one to either side of it, for clocks differ."""
-    now = int(time.time() - device.t0) // device.step
-    for step in (now, now - device.tolerance, now + device.tolerance):
-        expected = str(hotp(device.bin_key, step, device.digits)).zfill(device.digits)
-        if hmac.compare_digest(expected.encode(), code.encode()):
-            return step
-    return None
 
 
 def _use_up(user: User, code: str) -> bool:

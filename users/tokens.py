@@ -134,18 +134,19 @@ def counting(tokens: Collection[Token], joined: Document) -> set[Token]:
 
 
 def revoke_tokens(*, user: User, reason: str) -> None:
-    """End every token and every session that `user` has, in one transaction with the word of it in the audit log.
+    """End every token and every session that `user` has, in one transaction with the word of it in the audit log."""
+    run_transaction(lambda unit: revoke_tokens_in(unit, user=user, reason=reason))
+
+
+def revoke_tokens_in(unit: Unit, *, user: User, reason: str) -> None:
+    """The same in the transaction of `unit`, which holds why: a new password, say.
 
     Tokens are not stored, so they cannot be listed: the user's generation is counted up, and they carry the one before.
     """
-
-    def work(unit: Unit) -> None:
-        collection(User).update_one({"_id": user.pk}, {"$inc": {"token_generation": 1}}, session=unit.session)
-        staff, api = end_sessions(unit, user.pk)
-        ended = {"tokens": ("valid", "revoked"), "staff sessions": (staff, 0), "API sessions": (api, 0)}
-        audit.record(user, ended, reason=reason)
-
-    run_transaction(work)
+    collection(User).update_one({"_id": user.pk}, {"$inc": {"token_generation": 1}}, session=unit.session)
+    staff, api = end_sessions(unit, user.pk)
+    ended = {"tokens": ("valid", "revoked"), "staff sessions": (staff, 0), "API sessions": (api, 0)}
+    audit.record(user, ended, reason=reason)
 
 
 def end_sessions(unit: Unit, user: ObjectId) -> tuple[int, int]:

@@ -126,6 +126,14 @@ def test_closed_is_final(root, asha, new_account) -> None:
     assert statuses(account) == ["CLOSED"]
 
 
+def test_an_account_of_the_system_is_not_closed_and_its_page_does_not_offer_it(root, system_user) -> None:
+    equity = Account.objects.get(user=system_user)
+    assert "only a customer" in run(root, "close", equity)
+    assert "/close_this/" not in root.get(f"{ACCOUNTS}{equity.pk}/change/").content.decode()
+    assert statuses(equity) == ["ACTIVE"]
+    assert not AuditEntry.objects.exists()
+
+
 def test_the_page_of_an_account_offers_what_can_become_of_it(root, asha, new_account) -> None:
     account = new_account(asha)
     offered = {"ACTIVE": {"freeze", "close"}, "FROZEN": {"unfreeze", "close"}, "CLOSED": set()}
@@ -191,6 +199,13 @@ def test_every_change_of_status_is_in_the_audit_log_with_its_reason(root, asha, 
     assert {(entry.actor, entry.reason) for entry in logged} == {(User.objects.get(is_staff=True), "Case 5512")}
     assert logged[0].remote_addr == "10.1.2.3"
     assert not AuditEntry.objects.filter(object_pk=str(full.pk)).exists()
+
+
+def test_what_changes_nothing_is_said_and_not_logged(root, asha, new_account) -> None:
+    account = new_account(asha)
+    assert f"{account.pk}: The account is ACTIVE already" in run(root, "unfreeze", account)
+    assert not AuditEntry.objects.exists()
+    assert not LogEntry.objects.exists()
 
 
 def test_a_status_that_cannot_be_logged_is_not_changed(root, asha, new_account, fail_command) -> None:

@@ -5,7 +5,7 @@ from bson import ObjectId
 from django.utils import timezone
 
 from accounts.models import Account
-from accounts.opening import AccountNotFound, StatusRefused, set_status
+from accounts.opening import AccountNotFound, StatusRefused, SystemAccountStays, ensure_system_account, set_status
 from ledger_project.tests.dumps import dump
 from transactions.models import Entry
 
@@ -62,6 +62,16 @@ def test_an_equity_account_that_has_issued_money_cannot_be_closed(user, new_acco
     with pytest.raises(StatusRefused):
         set_status(account_id=equity.pk, status=CLOSED)
     assert dump() == before
+
+
+@pytest.mark.parametrize("kind", [Account.Kind.EQUITY, Account.Kind.TREASURY])
+def test_an_account_of_the_system_is_never_closed_though_it_holds_nothing(system_user, kind):
+    account = ensure_system_account(user_id=system_user.pk, currency="INR", kind=kind)
+    before = dump()
+    with pytest.raises(SystemAccountStays):
+        set_status(account_id=account.pk, status=CLOSED)
+    assert dump() == before
+    assert set_status(account_id=account.pk, status=FROZEN).status == FROZEN
 
 
 def test_an_unknown_account_has_no_status():

@@ -11,6 +11,7 @@ from accounts.models import Account
 from ledger_project import jsonio
 from ledger_project.money import to_major
 from transactions import account_history
+from transactions.statement import StatementBroken
 
 POINTS = 200
 SHOWN = timedelta(days=30)
@@ -24,11 +25,12 @@ def account_panel(context: dict[str, Any], account: Account) -> dict[str, Any]:
     """An account's balance, its course, and the statements of it."""
     now = timezone.now()
     may_see_entries = context["request"].user.has_perm("transactions.view_entry")
+    course = _course(account) if may_see_entries and account.sequence else {}
     return {
         "account": account,
         "balance": f"{account.balance:,f}",
         "colour": COLOURS[account.status],
-        "chart": _course(account) if may_see_entries and account.sequence else None,
+        **course,
         "may_see_entries": may_see_entries,
         "statement": reverse("account-statement-file", args=[account.pk]),
         "since": max(account.created_at, now - SHOWN).date(),
@@ -36,10 +38,13 @@ def account_panel(context: dict[str, Any], account: Account) -> dict[str, Any]:
     }
 
 
-def _course(account: Account) -> str:
-    """The balance from the account's opening until now, as office.js draws it."""
+def _course(account: Account) -> dict[str, str]:
+    """The balance from the account's opening until now as a `chart` that office.js draws, or what is `broken` in it."""
     now = timezone.now()
-    rows = account_history.points(account, since=account.created_at, until=now, count=POINTS)
+    try:
+        rows = account_history.points(account, since=account.created_at, until=now, count=POINTS)
+    except StatementBroken as refusal:
+        return {"broken": refusal.message}
     opened_at = min([account.created_at, *(row["created_at"] for row in rows[:1])])
     points: list[dict[str, Any]] = [{"x": _milliseconds(opened_at), "y": 0}]
     points += [
@@ -47,7 +52,7 @@ def _course(account: Account) -> str:
         for row in rows
     ]
     points.append({"x": _milliseconds(now), "y": account.balance})
-    return jsonio.dumps({"kind": "steps", "label": account.currency, "values": points}).decode()
+    return {"chart": jsonio.dumps({"kind": "steps", "label": account.currency, "values": points}).decode()}
 
 
 def _milliseconds(moment: Any) -> int:

@@ -16,6 +16,7 @@ from ledger_project.mongo import database
 from office.tests.entering import enter
 from transactions import ledger
 from transactions.posting import Transfer
+from users.models import AuditEntry
 from users.tests.browsing import browser, cheap, ids, said
 
 LIST = "/admin/accounts/account/"
@@ -111,6 +112,30 @@ def test_the_statement_adds_up(boss, account):
     assert rows["owner"] == "Asha Rao"
 
 
+def test_who_takes_a_statement_is_in_the_audit_log(boss, account):
+    client = browser(boss)
+    client.get(statement_of(account, "?from=2026-02-02&to=2026-01-01&format=csv"))  # refused: nothing is taken
+    assert not AuditEntry.objects.exists()
+    day = f"{account.created_at:%Y-%m-%d}"
+    next_day = f"{account.created_at + timedelta(days=1):%Y-%m-%d}"
+    client.get(statement_of(account, f"?from={day}&to={day}&format=csv"), REMOTE_ADDR="10.1.2.3")
+
+    (entry,) = AuditEntry.objects.all()
+    assert (entry.actor, entry.remote_addr, entry.get_action_display()) == (boss, "10.1.2.3", "access")
+    assert (entry.object_pk, entry.content_type.model) == (str(account.pk), "account")
+    taken = f"statement as csv, {day}T00:00:00.000Z to {next_day}T00:00:00.000Z"
+    assert entry.changes == {"file": ["None", taken]}
+
+
+def test_a_statement_that_cannot_be_logged_is_not_given_out(boss, account, fail_command):
+    client = browser(boss)
+    fail_command("insert", times="alwaysOn", errorCode=121)
+    response = client.get(statement_of(account, "?format=csv"))
+    fail_command("insert", times="off")
+    assert response.status_code == 503
+    assert b"749.5" not in response.content
+
+
 @pytest.mark.parametrize("missing", ["accounts.view_account", "transactions.view_entry"])
 def test_a_statement_takes_both_permissions(new_user, account, missing):
     both = {"accounts.view_account", "transactions.view_entry"}
@@ -134,6 +159,20 @@ def test_a_visitor_is_sent_to_the_door(client, new_user, account):
 @pytest.mark.parametrize("key", ["nothing", "f" * 24])
 def test_of_no_account_there_is_no_statement(boss, key):
     assert browser(boss).get(f"{LIST}{key}/statement/").status_code == 404
+
+
+@pytest.mark.parametrize("removed", [1, 2])
+def test_an_account_with_a_removed_entry_has_a_page_that_says_so(boss, account, removed):
+    database()["entries"].delete_one({"account": account.pk, "sequence": removed})
+    response = browser(boss).get(page_of(account))
+    page = response.content.decode()
+    assert response.status_code == 200
+    assert "do not add up" in page
+    assert "<canvas" not in page
+    assert "749.50" in page
+    response = browser(boss).get(f"{statement_of(account)}?format=pdf", follow=True)
+    assert response.redirect_chain == [(page_of(account), 302)]
+    assert "do not add up" in said(response)
 
 
 def test_tampered_entries_are_told_of_on_the_page(boss, account):

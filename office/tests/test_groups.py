@@ -1,5 +1,6 @@
 """The groups that `migrate` leaves behind, and what each of them can and cannot do."""
 
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -107,6 +108,19 @@ def test_each_sees_its_lists_and_no_other(member, group: str):
     _, client = member(group)
     seen = {name for name, address in ADDRESSES.items() if client.get(f"/admin/{address}/").status_code == 200}
     assert seen == LISTS[group]
+
+
+@pytest.mark.parametrize("group", LISTS)
+def test_a_page_leads_to_what_belongs_to_it_as_far_as_one_may_see_that(member, group: str, new_user, new_account):
+    _, client = member(group)
+    account = new_account(new_user())
+    belongs = {
+        f"users/user/{account.user_id}": {"notification", "blacklistedtoken", "auditentry", "account", "transaction"},
+        f"accounts/account/{account.pk}": {"transaction", "entry", "approvalrequest", "auditentry"},
+    }
+    for page, lists in belongs.items():
+        content = client.get(f"/admin/{page}/change/").content.decode()
+        assert set(re.findall(r'href="/admin/\w+/(\w+)/\?q=', content)) == lists & LISTS[group]
 
 
 CAN = {

@@ -4,6 +4,7 @@ import re
 import threading
 import time
 from base64 import b32encode
+from functools import partial
 
 import pytest
 from axes.handlers.proxy import AxesProxyHandler
@@ -24,9 +25,11 @@ from users.models import AuditEntry
 from users.second_factor import device_of, verify
 from users.tests.browsing import browser
 from users.tests.test_admin_in_browser import log_in
+from users.tests.waiting import together
 
 PASSWORD = "a-long-passphrase"
 ACCOUNTS = "/admin/accounts/account/"
+ENROL = "/admin/second-factor/enrol/"
 
 
 @pytest.fixture(autouse=True)
@@ -47,10 +50,20 @@ def code_of(device: TOTPDevice, *, later: int = 0) -> str:
 
 def enrolled(user) -> tuple[TOTPDevice, list[str]]:
     """As after enrolment a while ago: no code of now was used, no attempt is being waited for."""
-    device = second_factor.candidate_of(user)
-    device, codes = second_factor.enrol(user, code_of(device))
+    device = second_factor.fresh_candidate(user)
+    codes = second_factor.enrol(user, device, code_of(device))
     TOTPDevice.objects.filter(pk=device.pk).update(last_t=-1)
-    return device, codes
+    return TOTPDevice.objects.get(pk=device.pk), codes
+
+
+def offered(client: Client, user) -> tuple[str, TOTPDevice]:
+    """What the page of the enrolment offers: the secret as the form carries it, and the device."""
+    seal = client.get(ENROL).context["candidate"]
+    return seal, second_factor.candidate_of(user, seal)
+
+
+def sent(client: Client, seal: str, code: str):
+    return client.post(ENROL, {"candidate": seal, "code": code})
 
 
 def wait_over(device: TOTPDevice) -> None:
@@ -76,7 +89,7 @@ def test_enrolment_from_the_menu_to_the_next_log_in(page, staff):
     page.goto("/admin/second-factor/manage/")
     page.get_by_role("link", name="Set it up").click()
     expect(page.get_by_role("img", name="QR code of the secret")).to_be_visible()
-    device = second_factor.candidate_of(staff)
+    device = second_factor.candidate_of(staff, page.locator("[name=candidate]").input_value())
     page.get_by_label("Code", exact=True).fill(code_of(device))
     page.get_by_role("button", name="Switch on").click()
 
@@ -94,7 +107,7 @@ def test_enrolment_from_the_menu_to_the_next_log_in(page, staff):
     page.get_by_label("Code", exact=True).fill("000000")
     page.get_by_role("button", name="Continue").click()
     expect(page.get_by_text("That code is not right")).to_be_visible()
-    wait_over(device)
+    wait_over(device_of(staff))
     page.get_by_label("Code", exact=True).fill(recovery)
     page.get_by_role("button", name="Continue").click()
     expect(page).to_have_url(re.compile("/admin/$"))
@@ -242,8 +255,55 @@ def test_another_device_ends_the_sessions_of_the_old_one(staff):
     posted(old, code_of(device, later=-1)), posted(new, code_of(device))
     assert is_in(old)
     assert is_in(new)
-    new.post("/admin/second-factor/enrol/", {"code": code_of(second_factor.candidate_of(staff))})
+    seal, another = offered(new, staff)
+    sent(new, seal, code_of(another))
     assert (is_in(old), is_in(new)) == (False, True)
+
+
+def test_to_look_at_the_enrolment_stores_nothing_and_each_page_has_a_secret_of_its_own(staff):
+    client = browser(staff)
+    (seal, device), (other_seal, other) = offered(client, staff), offered(client, staff)
+    assert device.key != other.key
+    answer = sent(client, seal, "000000" if code_of(device) != "000000" else "000001")
+    assert second_factor.candidate_of(staff, answer.context["candidate"]).key == device.key  # no need to scan again
+    assert not TOTPDevice.objects.exists()
+    for chosen, candidate in ((seal, device), (other_seal, other)):
+        assert len(sent(client, chosen, code_of(candidate)).context["codes"]) == 10
+        assert [each.key for each in TOTPDevice.objects.all()] == [candidate.key]
+
+
+@pytest.mark.parametrize("wrong", ["another's", "changed", "missing", "old"])
+def test_a_secret_that_was_not_offered_to_them_just_now_is_not_enrolled(staff, new_user, monkeypatch, wrong):
+    client = browser(staff)
+    seal, device = offered(client, staff)
+    another = new_user(is_staff=True)
+    seals = {"another's": offered(browser(another), another)[0], "changed": f"x{seal}", "missing": "", "old": seal}
+    if wrong == "old":
+        monkeypatch.setattr(second_factor, "ENROLMENT_SECONDS", -1)
+    assert "too long" in sent(client, seals[wrong], code_of(device)).content.decode()
+    assert not TOTPDevice.objects.exists()
+
+
+def test_an_enrolment_that_breaks_off_leaves_the_old_device_and_its_codes(staff, fail_command):
+    device, codes = enrolled(staff)
+    client = browser(staff)
+    posted(client, code_of(device))
+    seal, candidate = offered(client, staff)
+    fail_command("insert", times="alwaysOn", errorCode=121)
+    assert sent(client, seal, code_of(candidate)).status_code == 503
+    fail_command("insert", times="off")
+    assert [each.key for each in TOTPDevice.objects.all()] == [device.key]
+    assert verify(staff, codes[0])
+
+
+def test_of_two_enrolments_at_once_one_device_is_left(staff):
+    candidates = [second_factor.fresh_candidate(staff) for _ in range(2)]
+    calls = [partial(second_factor.enrol, staff, each, code_of(each)) for each in candidates]
+    codes = together(calls)
+    (left,) = TOTPDevice.objects.all()
+    kept = codes[[each.key for each in candidates].index(left.key)]
+    assert second_factor.codes_left(staff) == 10
+    assert verify(staff, kept[0])
 
 
 def test_recovery_codes_are_kept_as_hashes(staff):
@@ -288,8 +348,8 @@ def test_an_operator_lets_back_in_who_lost_everything(staff, new_user, capsys):
 
 def test_what_becomes_of_a_second_factor_is_in_the_audit_log_and_no_secret_is(staff):
     client = browser(staff)
-    secret = second_factor.candidate_of(staff)
-    shown = [client.post("/admin/second-factor/enrol/", {"code": code_of(secret)}).context["codes"]]
+    seal, secret = offered(client, staff)
+    shown = [sent(client, seal, code_of(secret)).context["codes"]]
     shown.append(client.post("/admin/second-factor/codes/").context["codes"])
     client.post("/admin/second-factor/off/")
     enrolled(staff)

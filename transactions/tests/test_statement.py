@@ -276,8 +276,22 @@ def test_of_a_ledger_that_was_tampered_with_there_is_no_statement(client, accoun
     database()["entries"].update_one({"account": account.pk, "sequence": 5}, {"$inc": {"amount_minor": 1}})
 
     response = get(client, account)
-    assert (response.status_code, response.json()["code"]) == (500, "statement_broken")
+    assert (response.status_code, response.json()["code"]) == (409, "statement_broken")
     assert get(client, account, to="2026-01-12").status_code == 200
+
+
+@pytest.mark.parametrize("removed", [1, 5, 8, 10])
+def test_where_an_entry_was_removed_nothing_is_claimed_that_needs_it(client, account, removed):
+    moment = START + (removed - 1) * DAY + timedelta(seconds=1)  # the entry was the last one then
+    database()["entries"].delete_one({"account": account.pk, "sequence": removed})
+    asked = {
+        "getStatement": get(client, account),
+        "getBalanceHistory": client.get(f"/api/accounts/{account.pk}/history"),
+        "getBalanceAt": client.get(f"/api/accounts/{account.pk}/balance", {"at": moment.isoformat()}),
+    }
+    for operation, response in asked.items():
+        assert described_as(response, operation)["code"] == "statement_broken"
+        assert response.status_code == 409
 
 
 # --- The balance at a time, and the chart ------------------------------------------------------------------------

@@ -18,9 +18,11 @@ from ledger_project import admin as ledger_admin
 from ledger_project.mongo import collection, database
 from ledger_project.tests.profiler import profiled
 from users import notifications
-from users.admin import NewUserForm, UserAdmin
-from users.models import AuditEntry, BlacklistedToken, Notification, User
+from users.admin import EditUserForm, NewUserForm, UserAdmin
+from users.api_sessions import Device, begin
+from users.models import ApiSession, AuditEntry, BlacklistedToken, Notification, User
 from users.tests.browsing import browser, cheap, ids, said
+from users.tokens import revoke_tokens
 
 USERS = "/admin/users/user/"
 NOTIFICATIONS = "/admin/users/notification/"
@@ -231,6 +233,15 @@ def test_two_who_add_one_email_at_once_get_one_user_and_a_message(root, new_user
     assert User.objects.filter(email="new@example.com").count() == 1
 
 
+def test_an_email_that_was_taken_meanwhile_is_told_of_and_nobody_is_disabled(root, new_user, monkeypatch) -> None:
+    user, other = new_user(), new_user(email="new@example.com")
+    monkeypatch.setattr(EditUserForm, "validate_unique", lambda form: None)
+    disabled = {"email": other.email, "name": user.name}
+    assert "already exists" in said(root.post(f"{USERS}{user.pk}/change/", disabled, follow=True))
+    user.refresh_from_db()
+    assert user.is_active
+
+
 def test_a_superuser_edits_a_user(root, new_user) -> None:
     user, group = new_user(), Group.objects.create(name="Support")
     changed = posted(user, email="Other@example.com", name="Other", is_staff="on", groups=[str(group.pk)])
@@ -305,6 +316,33 @@ def test_a_password_is_set_on_its_own_page(root, new_user) -> None:
     user.refresh_from_db()
     assert user.check_password(PASSWORD)
     assert root.get(f"{USERS}xyz/password/").status_code == 404
+
+
+@pytest.mark.parametrize("page", ["password", "change"])
+def test_a_new_password_or_disabling_counts_only_with_the_end_of_what_was_before(root, new_user, fail_command, page):
+    user = new_user(password=PASSWORD)
+    before = collection(User).find_one({"_id": user.pk})
+    other = {"usable_password": "true", "password1": PASSWORD + "!", "password2": PASSWORD + "!"}
+    disabled = {"email": user.email, "name": user.name}
+    fail_command("delete", times="alwaysOn", errorCode=121)
+    assert root.post(f"{USERS}{user.pk}/{page}/", {"password": other, "change": disabled}[page]).status_code == 503
+    fail_command("delete", times="off")
+    assert collection(User).find_one({"_id": user.pk}) == before
+    assert not AuditEntry.objects.exists()
+
+
+def test_the_page_of_a_user_shows_its_sessions_of_the_api_and_no_key_to_them(root, new_user) -> None:
+    user, other = new_user(), new_user()
+    assert "API sessions" in root.get(f"{USERS}{user.pk}/change/").content.decode()
+    phone, gone = Device("Phone <b>", "10.1.2.0/24"), Device("Lost laptop", "10.9.9.0/24")
+    begin(user=user, device=gone)
+    revoke_tokens(user=user, reason="lost")
+    user.refresh_from_db()
+    begin(user=user, device=phone), begin(user=other, device=Device("Another's", ""))
+    session = ApiSession.objects.get(user=user)
+    page = root.get(f"{USERS}{user.pk}/change/").content.decode()
+    assert f"<p>Phone &lt;b&gt;<br>from 10.1.2.0/24, last used {session.used_at:%Y-%m-%d %H:%M} (UTC)</p>" in page
+    assert not [word for word in ("Lost laptop", "Another&#x27;s", session.refresh_hash) if word in page]
 
 
 def test_superusers_make_and_delete_groups(root) -> None:
@@ -418,6 +456,17 @@ def test_all_that_failed_is_tried_anew_by_an_index_and_nothing_else_is(root, wel
     (update,) = (command for command in commands if command["op"] == "update" and "notifications" in command["ns"])
     assert "IXSCAN" in update["planSummary"]
     assert AuditEntry.objects.get().changes == {"status": ["FAILED", "PENDING"], "rows": ["0", "3"]}
+
+
+@pytest.mark.parametrize("button", ["retry_failed/", "{key}/send_this_again/"])
+def test_what_cannot_be_logged_is_not_queued_again(root, welcome, fail_command, button: str) -> None:
+    notification = welcome()
+    fail_command("insert", times="alwaysOn", errorCode=121)
+    address = f"{NOTIFICATIONS}{button.format(key=notification.pk)}"
+    assert root.post(address, {"_form_submitted": "True"}).status_code == 503
+    fail_command("insert", times="off")
+    notification.refresh_from_db()
+    assert (notification.status, notification.attempts) == ("FAILED", 8)
 
 
 def test_retrying_needs_the_permission_to_change(clerk, welcome) -> None:

@@ -1,5 +1,6 @@
 """Take the second factor away from a member of staff who has lost it."""
 
+from functools import partial
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
@@ -8,7 +9,6 @@ from ledger_project.commands import Answer, LedgerCommand, read_email
 from office import second_factor
 from users import audit
 from users.models import User
-from users.second_factor import device_of
 
 
 class Command(LedgerCommand):
@@ -30,9 +30,7 @@ class Command(LedgerCommand):
         user = User.objects.filter(email=email, is_staff=True).first()
         if user is None:
             raise CommandError(f"{email} is no member of staff")
-        had_one = device_of(user) is not None
-        second_factor.switch_off(user)
-        before = "on" if had_one else "off"
-        audit.record_by_command(user, {"second factor": (before, "off")}, command="reset_second_factor")
+        record = partial(audit.record_by_command, command="reset_second_factor")
+        had_one = second_factor.switch_off(user, record=record)
         said = "has no second factor any more" if had_one else "had no second factor"
         return Answer({"email": email, "reset": had_one}, [f"{email} {said}"])

@@ -7,7 +7,7 @@ from django.db import IntegrityError
 
 from ledger_project.commands import Answer, LedgerCommand, add_password_options, read_email, read_password
 from users.models import User
-from users.tokens import revoke_tokens
+from users.passwords import store_password
 
 
 class Command(LedgerCommand):
@@ -41,8 +41,7 @@ class Command(LedgerCommand):
             user, created = _create(email, options)
         elif options["reset_password"]:
             user.set_password(read_password("STAFF_PASSWORD", options))
-            user.save(update_fields=["password", "updated_at"])
-            revoke_tokens(user=user, reason="New password")
+            store_password(user)
         reset = options["reset_password"] and not created
         done = "created" if created else "already there, with a new password" if reset else "already there"
         return Answer(
