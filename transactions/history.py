@@ -1,5 +1,6 @@
 """Looking back: pages of transactions and entries, each one range of one index, newest first."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -75,6 +76,16 @@ def entries(*, account: ObjectId, limit: int, before: int | None = None) -> list
         conditions["sequence"] = {"$lt": before}
     found = collection(Entry).find(conditions).sort("sequence", -1).limit(limit)
     return [from_document(Entry, document) for document in found]
+
+
+def with_kinds(entries: Sequence[Entry]) -> Sequence[Entry]:
+    """`entries`, each with the `kind` of its transaction: one look-up by id for all of them."""
+    ids = [entry.transaction_id for entry in entries]
+    found = collection(Transaction).find({"_id": {"$in": ids}}, {"kind": 1})
+    kinds = {transaction["_id"]: transaction["kind"] for transaction in found}
+    for entry in entries:
+        entry.kind = kinds[entry.transaction_id]  # type: ignore[attr-defined]
+    return entries
 
 
 def notices(transaction: Transaction) -> list[Notification]:

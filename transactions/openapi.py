@@ -331,7 +331,7 @@ describe_transactions = extend_schema_view(
             200: answer(
                 TransactionPage,
                 "A page of transactions.",
-                transactions={"transactions": [TRANSACTION], "nextCursor": TRANSACTION["_id"]},
+                transactions={"transactions": [TRANSACTION | {"kind": "TRANSFER"}], "nextCursor": TRANSACTION["_id"]},
             )
         },
         refused=[
@@ -369,7 +369,11 @@ describe_entries = extend_schema_view(
         ),
         parameters=[EntryListQuery],
         answers={
-            200: answer(EntryPage, "A page of entries.", entries={"entries": [DEBIT], "nextCursor": "7"}),
+            200: answer(
+                EntryPage,
+                "A page of entries.",
+                entries={"entries": [DEBIT | {"kind": "TRANSFER"}], "nextCursor": "7"},
+            ),
         },
         refused=[
             refusal_when("invalid_cursor", lambda: EntryListQuery.read({"cursor": "first"})),

@@ -177,10 +177,15 @@ class TransactionEnvelope(AnswerSerializer):
     transaction = TransactionAnswer()
 
 
-class ReversalAnswer(TransactionAnswer):
-    """A reversal, as staff see it."""
+class ListedTransaction(TransactionAnswer):
+    """A transaction of a page: whether it is a reversal is not to be asked for each."""
 
     kind = serializers.ChoiceField(choices=Transaction.Kind.choices)
+
+
+class ReversalAnswer(ListedTransaction):
+    """A reversal, as staff see it."""
+
     reverses = ObjectIdField(help_text="The transaction whose money it moved back.")
     reason = serializers.CharField()
 
@@ -228,10 +233,16 @@ class EntryAnswer(AnswerSerializer):
     hash = serializers.CharField(help_text="SHA-256 over the hash before it and this entry's fields.")
 
 
+class ListedEntry(EntryAnswer):
+    """An entry of a page, and what kind of transaction it is a side of."""
+
+    kind = serializers.ChoiceField(choices=Transaction.Kind.choices, help_text="Of its transaction.")
+
+
 class EntryPage(AnswerSerializer):
     """`{entries, nextCursor}`: newest first."""
 
-    entries = EntryAnswer(many=True)
+    entries = ListedEntry(many=True)
     nextCursor = serializers.CharField(allow_null=True)
 
 
@@ -250,10 +261,9 @@ class PartyEntryAnswer(EntryAnswer):
         return shown if entry.is_own else shown | dict.fromkeys(self.OWN)
 
 
-class TransactionDetail(TransactionAnswer):
+class TransactionDetail(ListedTransaction):
     """A transaction with its debit and its credit."""
 
-    kind = serializers.ChoiceField(choices=Transaction.Kind.choices)
     reverses = ObjectIdField(allow_null=True, help_text="Of a reversal: the transaction whose money it moved back.")
     reversedBy = ObjectIdField(source="reversed_by", allow_null=True, help_text="The reversal, if it was reversed.")
     entries = PartyEntryAnswer(many=True)
@@ -268,7 +278,7 @@ class TransactionDetailEnvelope(AnswerSerializer):
 class TransactionPage(AnswerSerializer):
     """`{transactions, nextCursor}`: newest first."""
 
-    transactions = TransactionAnswer(many=True)
+    transactions = ListedTransaction(many=True)
     nextCursor = serializers.CharField(allow_null=True)
 
 

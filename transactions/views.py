@@ -141,7 +141,7 @@ class EntryViewSet(viewsets.ViewSet):
         account = own_account(request, account_id)
         rows = history.entries(account=account.pk, before=query.get("cursor"), limit=query["limit"] + 1)
         shown, next_cursor = page(rows, query["limit"], lambda entry: entry.sequence)
-        return Response(EntryPage.of({"entries": shown, "nextCursor": next_cursor}))
+        return Response(EntryPage.of({"entries": history.with_kinds(shown), "nextCursor": next_cursor}))
 
 
 def _header_key(request: Request) -> str | None:

@@ -13,9 +13,11 @@ from playwright.sync_api import Page, Route, expect
 
 from accounts.models import Account
 from ledger_project.tests.console import PASSWORD, fill_in, log_in
-from transactions import ledger
-from transactions.models import Entry
-from transactions.posting import Transfer
+from transactions import account_history, ledger
+from transactions.models import Entry, Transaction
+from transactions.posting import Reversal, Transfer
+from transactions.reversing import reverse
+from transactions.tests.test_statement import stored_account
 from users.models import User
 
 
@@ -126,6 +128,56 @@ def test_an_account_shows_its_balance_its_chart_and_the_entries_behind_them(
     expect(receipt).to_be_hidden()
 
 
+def test_a_dialog_goes_with_its_view_and_with_the_session(page: Page, asha: Any, account: Account):
+    page.expected = ["401"]
+    log_in(page, asha)
+    open_statement(page, account)
+    page.locator("#statement-rows .link").first.click()
+    expect(page.get_by_role("dialog")).to_contain_text("₹1,000.00")
+    page.go_back()
+    expect(page.get_by_role("heading", name="Accounts")).to_be_visible()
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    expect(page.locator("#receipt")).to_be_empty()
+
+    page.get_by_role("button", name="Open an account").click()
+    User.objects.filter(pk=asha.pk).update(is_active=False)
+    page.get_by_role("button", name="Open it").click()
+    expect(page.get_by_text("Your session has ended.")).to_be_visible()
+    expect(page.get_by_role("dialog")).to_be_hidden()
+
+
+def test_a_reversal_says_so_and_leads_to_what_it_reversed(page: Page, asha: Any, account: Account, pay):
+    pay(100)
+    original = Transaction.objects.get(from_account=account)
+    staff = User.objects.create_superuser(email="staff@example.com", name="Staff", password=None)
+    reverse(staff=staff, reversal=Reversal(staff.pk, original.pk, "Complaint of a neighbour", "case-5512"))
+    log_in(page, asha)
+    open_statement(page, account)
+    expect(page.locator("#statement-rows tr:not(.day)")).to_have_count(3)
+    marked = page.locator("#statement-rows tr", has_text="Reversal")
+    expect(marked).to_have_count(1)
+    expect(marked).to_contain_text("+₹100.00")
+
+    marked.get_by_role("button").click()
+    receipt = page.get_by_role("dialog")
+    expect(receipt.get_by_role("heading", name="Reversal")).to_be_visible()
+    expect(receipt).to_contain_text("moved back the money of an earlier payment")
+    receipt.get_by_role("button", name=str(original.pk)).click()
+    expect(receipt.get_by_role("heading", name="Payment")).to_be_focused()
+    expect(receipt).to_contain_text("This payment was reversed")
+    original.refresh_from_db()
+    receipt.get_by_role("button", name=str(original.reversed_by)).click()
+    expect(receipt.get_by_role("heading", name="Reversal")).to_be_focused()
+    said = page.locator("body").inner_text()
+    assert "neighbour" not in said
+    assert "case-5512" not in said
+
+    receipt.get_by_role("button", name="Close").click()
+    page.get_by_label("At least").fill("1")
+    page.get_by_label("At least").blur()
+    expect(page.locator("#statement.without-balance tr", has_text="Reversal")).to_have_count(1)
+
+
 @pytest.mark.slow
 def test_a_long_statement_goes_on_as_one_scrolls(page: Page, asha: Any, account: Account, pay):
     pay(*[1] * 120)
@@ -151,6 +203,12 @@ def test_the_statement_is_narrowed_down_by_direction_amount_and_period(page: Pag
     page.get_by_label("At least").blur()
     expect(page.locator("#statement-rows tr:not(.day)")).to_have_count(2)
     assert rows(page) == ["-₹300.00", "-₹20.00"]
+    page.get_by_label("At least").fill("1,000")
+    page.get_by_label("At least").blur()
+    expect(page.locator("#filter-least-wrong")).to_contain_text("a point for decimals")
+    expect(page.get_by_label("At least")).not_to_be_focused()
+    assert rows(page) == ["-₹300.00", "-₹20.00"]
+    page.get_by_label("At least").fill("20")
     page.locator("#filter-to").fill("2001-01-01")
     page.locator("#filter-to").blur()
     expect(page.get_by_text("No entry is like that.")).to_be_visible()
@@ -197,10 +255,43 @@ def test_a_period_that_ends_before_it_begins_is_refused_where_it_was_asked(page:
     log_in(page, asha)
     open_statement(page, account)
     page.get_by_role("button", name="Download").click()
-    page.get_by_role("dialog").get_by_label("From").fill("2026-02-02")
-    page.get_by_role("dialog").get_by_label("To").fill("2026-01-01")
+    page.get_by_role("dialog").get_by_label("From", exact=True).fill("2026-02-02")
+    page.get_by_role("dialog").get_by_label("To", exact=True).fill("2026-01-01")
     page.get_by_role("button", name="Save it").click()
     expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("ends before it begins")
+
+
+def test_a_period_that_is_too_long_is_cut_where_the_ledger_says(
+    page: Page, asha: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setattr(account_history, "MAX_ENTRIES", 4)
+    page.expected = ["400"]
+    busy = stored_account(asha)
+    log_in(page, asha)
+    page.goto(f"/console/#/accounts/{busy.pk}")
+    page.get_by_role("button", name="Download").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_label("To, before")).to_be_hidden()
+    dialog.get_by_label("As", exact=True).select_option("csv")
+    dialog.get_by_role("button", name="Save it").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("This period has 10 entries")
+    expect(dialog.get_by_role("alert")).not_to_contain_text("2026-01-14T")  # in the reader's own words instead
+    expect(dialog.get_by_label("To", exact=True)).to_have_value("2026-01-14")
+    expect(dialog.get_by_label("To, before")).not_to_have_value("")
+    with page.expect_download() as started:
+        dialog.get_by_role("button", name="Save it").click()
+    started.value.save_as(tmp_path / "statement")
+    assert "closing balance,10\r\n" in (tmp_path / "statement").read_bytes().decode()  # of 1, 2, 3 and 4
+
+
+def test_a_time_needs_its_day(page: Page, asha: Any, account: Account):
+    log_in(page, asha)
+    open_statement(page, account)
+    page.get_by_role("button", name="Download").click()
+    page.get_by_text("Begin or end within a day").click()
+    page.get_by_label("From, at").fill("12:00:00")
+    page.get_by_role("button", name="Save it").click()
+    expect(page.get_by_text("Of which day is that time?")).to_be_visible()
 
 
 def test_an_account_without_entries_says_so(page: Page, asha: Any, new_account: Callable[..., Account]):
@@ -289,9 +380,12 @@ def test_logging_out_without_a_network_forgets_the_token_and_says_what_it_could_
 ):
     page.expected = ["ERR_FAILED"]
     log_in(page, asha)
+    page.get_by_role("navigation").get_by_role("link", name="Profile").click()
+    expect(page.locator("#profile-body")).to_contain_text(asha.email)
     page.route("**/api/auth/logout", lambda route: route.abort())
     page.get_by_role("button", name="Log out", exact=True).click()
     expect(page.get_by_text("the ledger could not be told")).to_be_visible()
+    assert "#" not in page.url
     assert page.evaluate("sessionStorage.getItem('ledger.session')") is None
 
 

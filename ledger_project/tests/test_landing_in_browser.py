@@ -13,6 +13,7 @@ from accounts.models import Account
 from ledger_project import openapi
 from ledger_project.tests.console import PASSWORD
 from transactions.models import Transaction
+from users.models import ApiSession
 
 TRANSFER = "createTransfer"
 
@@ -119,6 +120,77 @@ def test_the_token_and_the_ids_of_answers_are_offered_in_the_next_call(bench: Pa
     send(bench, "200")
     choose(bench, "getCurrentUser")
     assert send(bench, "401")["code"] == "not_authenticated"
+
+
+@pytest.mark.slow
+def test_a_refresh_token_a_session_and_a_new_password_are_offered_too(bench: Page, new_user: Callable[..., Any]):
+    asha = new_user(password=PASSWORD)
+    choose(bench, "login")
+    bench.get_by_label("email", exact=True).fill(asha.email)
+    bench.get_by_label("password", exact=True).fill(PASSWORD)
+    bench.get_by_label("refresh optional", exact=True).select_option("true")
+    given = [send(bench, "200")["refreshToken"], send(bench, "200")["refreshToken"]]
+    choose(bench, "refresh")
+    expect(bench.get_by_label("refreshToken", exact=True)).to_have_value(given[1])
+    fresh = send(bench, "200")["refreshToken"]
+    choose(bench, "refresh")
+    expect(bench.get_by_label("refreshToken", exact=True)).to_have_value(fresh)
+
+    choose(bench, "listSessions")
+    (other,) = [session["_id"] for session in send(bench, "200")["sessions"] if not session["current"]]
+    choose(bench, "endSession")
+    expect(bench.get_by_label("sessionId", exact=True)).to_have_value(other)
+    send(bench, "200")
+    assert ApiSession.objects.count() == 1
+
+    choose(bench, "changePassword")
+    expect(bench.get_by_label("currentPassword", exact=True)).to_have_value(PASSWORD)
+    bench.get_by_label("newPassword", exact=True).fill("another-harbour-29")
+    send(bench, "200")
+    choose(bench, "refresh")
+    expect(bench.get_by_label("refreshToken", exact=True)).not_to_have_value(fresh)  # it has ended with all else
+    choose(bench, "login")
+    expect(bench.get_by_label("password", exact=True)).to_have_value("another-harbour-29")
+
+
+def test_without_an_id_in_its_path_no_call_is_sent_to_where_it_would_lead(bench: Page):
+    sent: list[str] = []
+    bench.route("**/api/**", lambda route: (sent.append(route.request.url), route.fulfill(json={})))
+    for operation, name in (("endSession", "sessionId"), ("getAccount", "accountId")):
+        choose(bench, operation)
+        field = bench.get_by_label(name, exact=True)
+        for step in ("", "  ", ".", ".."):
+            field.fill(step)
+            bench.get_by_role("button", name="Send", exact=True).click()
+            expect(field).to_be_focused()
+            expect(bench.locator(f"#field-{name}-wrong")).to_contain_text("Fill this in")
+            expect(bench.locator("#snippet")).to_contain_text(f"{{{name}}}")
+    assert sent == []
+    field.fill("a" * 24)
+    bench.get_by_role("button", name="Send", exact=True).click()
+    expect(bench.locator("#answer-line")).to_contain_text("200")
+    expect(bench.locator("#field-accountId-wrong")).to_be_empty()
+    assert [url.rpartition("/")[2] for url in sent] == ["a" * 24]
+
+
+def test_a_reversal_that_waits_is_explained_and_its_transaction_offered(bench: Page):
+    original = "66f0c200a4e5d6f708192a51"
+    waiting = {"message": "Nothing has moved", "request": {"_id": "66f0c7b3a4e5d6f708192a66", "original": original}}
+    bench.route("**/reverse", lambda route: route.fulfill(status=202, json=waiting))
+    choose(bench, "reverseTransaction")
+    bench.get_by_label("transactionId", exact=True).fill(original)
+    send(bench, "202")
+    expect(bench.locator("#answer-says")).to_contain_text("waits for another member of staff")
+    choose(bench, "getTransaction")
+    expect(bench.get_by_label("transactionId", exact=True)).to_have_value(original)
+
+
+def test_an_older_browser_without_a_clipboard_is_told_that_nothing_was_copied(page: Page):
+    page.add_init_script("delete Map.groupBy; Object.defineProperty(navigator, 'clipboard', { value: undefined });")
+    page.goto("/")
+    page.get_by_role("button", name="Copy").click()
+    expect(page.get_by_role("button", name="Not copied")).to_be_visible()
+    expect(page.get_by_role("button", name="Copy", exact=True)).to_be_visible()
 
 
 @pytest.fixture

@@ -369,8 +369,8 @@ def test_swagger_ui_comes_from_here_and_all_that_it_loads_as_well(path: str):
     assert [client.get(address).status_code for address in loaded] == [200] * len(loaded)
 
 
-def test_swagger_ui_keeps_the_token_and_asks_no_validator_elsewhere():
+def test_swagger_ui_keeps_no_token_and_asks_no_validator_elsewhere():
     script = b"".join(Client().get("/static/docs.js").streaming_content).decode()
-    assert "persistAuthorization: true" in script
+    assert "persistAuthorization: false" in script
     assert "validatorUrl: null" in script
     assert "://" not in script

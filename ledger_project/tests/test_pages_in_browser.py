@@ -109,6 +109,12 @@ def test_nothing_is_wider_than_a_phone(page: Page, walk: Iterator[str]):
 def test_no_token_is_in_local_storage_or_in_a_cookie(page: Page, walk: Iterator[str]):
     for view in walk:
         assert page.evaluate("[localStorage.length, document.cookie]") == [0, ""], view
+    page.goto("/api/docs/")
+    page.get_by_role("button", name="Authorize").click()
+    page.get_by_label("auth-bearer-value").fill("a.bearer.token")
+    page.get_by_role("button", name="Apply credentials").click()
+    expect(page.get_by_role("button", name="Remove authorization")).to_be_visible()
+    assert page.evaluate("[localStorage.length, document.cookie]") == [0, ""], "the reference"
     assert page.context.cookies() == []
 
 
@@ -119,6 +125,8 @@ def test_all_that_a_page_loads_weighs_little(page: Page, path: str):
     page.goto(path, wait_until="networkidle")
     assert len(loaded) > 5
     assert sum(response.request.sizes()["responseBodySize"] for response in loaded) < MOST_BYTES  # as it is sent
+    painted = page.wait_for_function("performance.getEntriesByType('paint').map((paint) => paint.name).join(' ')")
+    assert "first-paint" in painted.json_value()
 
 
 @pytest.mark.parametrize("path", ["/", "/console/", "/proof/docs/adr/0004-idempotency.md"])

@@ -33,8 +33,8 @@ def account_panel(context: dict[str, Any], account: Account) -> dict[str, Any]:
         **course,
         "may_see_entries": may_see_entries,
         "statement": reverse("account-statement-file", args=[account.pk]),
-        "since": max(account.created_at, now - SHOWN).date(),
-        "until": now.date(),
+        "since": max(account.created_at, (now - SHOWN).replace(hour=0, minute=0, second=0)),
+        "until": now + timedelta(seconds=1),  # the form has whole seconds, and the last one is not to be cut off
     }
 
 

@@ -14,8 +14,9 @@ from accounts.models import Account
 from accounts.opening import set_status
 from ledger_project.mongo import database
 from office.tests.entering import enter
-from transactions import ledger
+from transactions import account_history, ledger
 from transactions.posting import Transfer
+from transactions.tests.test_statement import stored_account
 from users.models import AuditEntry
 from users.tests.browsing import browser, cheap, ids, said
 
@@ -84,11 +85,26 @@ def test_a_statement_is_one_click(page, boss, account, kind):
 def test_a_period_that_ends_before_it_begins_is_told_on_the_page(page, boss, account):
     enter(page, boss)
     page.goto(page_of(account))
-    page.get_by_label("From").fill("2026-02-02")
-    page.get_by_label("To").fill("2026-01-01")
+    page.get_by_label("From").fill("2026-02-02T00:00:00")
+    page.get_by_label("To").fill("2026-01-01T00:00:00")
     page.get_by_role("button", name="PDF").click()
 
     expect(page.get_by_text("Choose a period that ends after it begins")).to_be_visible()
+
+
+def test_a_part_of_a_day_can_be_had_where_a_day_is_too_long(page, boss, new_user, monkeypatch):
+    busy = stored_account(new_user())
+    monkeypatch.setattr(account_history, "MAX_ENTRIES", 4)
+    enter(page, boss)
+    page.goto(page_of(busy))
+    page.get_by_label("From").fill("2026-01-10T00:00:00")
+    page.get_by_role("button", name="CSV").click()
+    expect(page.get_by_text("This period has 10 entries")).to_contain_text("ends at 2026-01-14T12:00:00.000Z or before")
+    page.get_by_label("From").fill("2026-01-10T00:00:00")
+    page.get_by_label("To").fill("2026-01-14T12:00:00")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV").click()
+    assert b"closing balance,10\r\n" in download.value.path().read_bytes()  # of 1, 2, 3 and 4
 
 
 @pytest.mark.parametrize("query", ["", "?format=json", "?format=xml", "?format="])

@@ -27,9 +27,11 @@ export function fill(root, slots) {
   }
 }
 
+// Without https, or where it is forbidden, there is no clipboard.
 export async function copyText(text, button) {
-  const before = button.textContent;
-  await navigator.clipboard.writeText(text);
-  button.textContent = "Copied";
-  setTimeout(() => { button.textContent = before; }, 1500);
+  button.dataset.label ??= button.textContent;
+  button.textContent = await write(text).then(() => "Copied", () => "Not copied");
+  setTimeout(() => { button.textContent = button.dataset.label; }, 1500);
 }
+
+const write = async (text) => navigator.clipboard.writeText(text);

@@ -3,7 +3,8 @@
 
 import { find, findAll } from "./dom.js";
 import { post } from "./console/api.js";
-import { busy, reasonOf, showWrongs } from "./console/states.js";
+import { reasonOf } from "./console/states.js";
+import { busy, showWrongs } from "./forms.js";
 
 const said = find("#said");
 const [withSecret, withoutSecret] = [find("#with-secret"), find("#without-secret")];

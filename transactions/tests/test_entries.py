@@ -67,8 +67,9 @@ def test_a_statement_newest_first(client, account, other, slash):
     assert all(entry["account"] == str(account.pk) for entry in body["entries"])
     assert body["entries"][0].keys() == {
         *("_id", "account", "sequence", "direction", "amount", "currency", "balanceAfter", "counterAccount"),
-        *("transaction", "createdAt", "hash"),
+        *("transaction", "createdAt", "hash", "kind"),
     }
+    assert [entry["kind"] for entry in body["entries"]] == ["TRANSFER", "TRANSFER", "INITIAL_FUNDS"]
 
 
 def test_each_balance_follows_from_the_one_before_and_the_last_is_the_accounts(client, account, other):

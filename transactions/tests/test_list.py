@@ -89,6 +89,7 @@ def test_newest_first_what_the_caller_paid_and_received(client, wallet, shop, ne
         "idempotencyKey",
         "createdAt",
         "updatedAt",
+        "kind",
     }
     assert all(transaction.keys() == keys for transaction in response.json()["transactions"])
     assert b'"amount":10.5,' in response.content

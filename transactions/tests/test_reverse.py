@@ -123,6 +123,9 @@ def test_both_owners_see_the_links_and_not_the_reason(staff, client_of, asha, be
         assert (original["status"], original["reverses"], original["reversedBy"]) == ("REVERSED", None, reversal)
         assert (back["kind"], back["reverses"], back["reversedBy"]) == ("REVERSAL", str(paid.pk), None)
         assert "reason" not in back
+        listed = client.get("/api/transactions/").json()["transactions"][0]
+        assert (listed["_id"], listed["kind"]) == (reversal, "REVERSAL")
+        assert "reason" not in listed
 
 
 def test_initial_funds_go_back_to_where_money_comes_from(staff, asha):

@@ -23,9 +23,10 @@ from ledger_project.tests.test_openapi import described_as
 from transactions import account_history, ledger
 from transactions.invariants import Link
 from transactions.models import Entry
-from transactions.posting import AccountState, Books, Order, Transfer, carry_out
+from transactions.posting import AccountState, Books, Order, Posting, Transfer, carry_out
 from transactions.statement import StatementBroken, statement
 from transactions.statement_letters import set_in
+from users.models import User
 
 DAY = timedelta(days=1)
 START = datetime(2026, 1, 10, 12, tzinfo=UTC)
@@ -35,17 +36,39 @@ def state(user, *, may_overdraw=False) -> AccountState:
     return AccountState(ObjectId(), user, "CUSTOMER", "ACTIVE", "INR", may_overdraw, 0, 0, GENESIS)
 
 
-def entries_of(amounts: list[int], times: list[datetime] | None = None) -> tuple[ObjectId, list[dict]]:
-    """An account's entries by the ledger's own rules: credits for positive amounts, debits for negative ones."""
+def postings_of(amounts: list[int], times: list[datetime] | None = None) -> tuple[ObjectId, list[Posting]]:
+    """An account's postings by the ledger's own rules: credits for positive amounts, debits for negative ones."""
     one, other = state(ObjectId(), may_overdraw=True), state(ObjectId(), may_overdraw=True)
     books = Books({one.id: one, other.id: other})
-    entries = []
+    postings = []
     for number, amount in enumerate(amounts):
         payer, payee = (other, one) if amount > 0 else (one, other)
         command = Transfer(payer.user, payer.id, payee.id, Decimal(abs(amount)) / 100, str(number))
         (posting,), books = carry_out(Order((command,)), books, times[number] if times else START)
-        entries += [entry for entry in posting.entries if entry["account"] == one.id]
-    return one.id, entries
+        postings.append(posting)
+    return one.id, postings
+
+
+def entries_of(amounts: list[int]) -> tuple[ObjectId, list[dict]]:
+    """Its entries."""
+    key, postings = postings_of(amounts)
+    return key, [entry for posting in postings for entry in posting.entries if entry["account"] == key]
+
+
+def stored_account(user: User) -> Account:
+    """Ten entries: a credit of 1.00, 2.00, …, one a day from START on, at noon."""
+    times = [START + number * DAY for number in range(10)]
+    key, postings = postings_of([100 * (number + 1) for number in range(10)], times)
+    entries = [entry for posting in postings for entry in posting.entries if entry["account"] == key]
+    document = {
+        "_id": key, "user": user.pk, "name": "", "kind": "CUSTOMER", "status": "ACTIVE", "currency": "INR",
+        "may_overdraw": False, "balance_minor": entries[-1]["balance_after_minor"], "sequence": 10,
+        "chain_head": entries[-1]["hash"], "created_at": START - DAY, "updated_at": START,
+    }  # fmt: skip
+    database()["accounts"].insert_one(document)
+    database()["transactions"].insert_many([posting.transaction for posting in postings])
+    database()["entries"].insert_many(entries)
+    return Account.objects.get(pk=key)
 
 
 def made(account, entries, before=None):
@@ -102,18 +125,7 @@ def test_of_entries_with_one_missing_there_is_no_statement():
 
 @pytest.fixture
 def account(new_user):
-    """Ten entries: a credit of 1.00, 2.00, …, one a day from START on, at noon."""
-    user = new_user(name="Asha =Rao")
-    times = [START + number * DAY for number in range(10)]
-    key, entries = entries_of([100 * (number + 1) for number in range(10)], times)
-    document = {
-        "_id": key, "user": user.pk, "name": "", "kind": "CUSTOMER", "status": "ACTIVE", "currency": "INR",
-        "may_overdraw": False, "balance_minor": entries[-1]["balance_after_minor"], "sequence": 10,
-        "chain_head": entries[-1]["hash"], "created_at": START - DAY, "updated_at": START,
-    }  # fmt: skip
-    database()["accounts"].insert_one(document)
-    database()["entries"].insert_many(entries)
-    return Account.objects.get(pk=key)
+    return stored_account(new_user(name="Asha =Rao"))
 
 
 @pytest.fixture

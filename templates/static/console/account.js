@@ -20,11 +20,11 @@ export function show(main, { id, signal }) {
     find("#account-body").hidden = false;
     drawChart(find("#account-chart"), account, signal);
     showStatement(account, new Map(accounts.map((own) => [own._id, nameOf(own)])), signal);
-    return headOf(account);
+    return headOf(account, signal);
   });
 }
 
-function headOf(account) {
+function headOf(account, signal) {
   const head = fromTemplate("account-head", {
     balance: formatMoney(account.balance, account.currency),
     status: account.status === "ACTIVE" ? "" : statusBadge(account),
@@ -36,7 +36,7 @@ function headOf(account) {
   if (account.status === "ACTIVE") pay.href = `#/send/${account._id}`;
   else pay.remove();
   find("[data-copy]", head).addEventListener("click", ({ currentTarget }) => copyText(account._id, currentTarget));
-  find("[data-download]", head).addEventListener("click", () => askForStatement(account));
+  find("[data-download]", head).addEventListener("click", () => askForStatement(account, signal));
   return [head];
 }
 

@@ -1,11 +1,13 @@
 // All accounts with their balances, and opening one more.
 
 import { find, fromTemplate, make } from "../dom.js";
+import { busy, showWrongs } from "../forms.js";
 import { formatMoney } from "../money.js";
 import { get, post } from "./api.js";
 import { sparkline } from "./chart.js";
+import { openDialog } from "./dialogs.js";
 import { balanceHistory } from "./history.js";
-import { announce, busy, load, reasonOf, showWrongs } from "./states.js";
+import { announce, load, reasonOf } from "./states.js";
 
 export const title = "Accounts";
 
@@ -16,9 +18,14 @@ export function show(main, { signal }) {
   main.replaceChildren(fromTemplate("accounts"));
   const list = find("#account-list");
   const refresh = () => load(list, signal, () => firstPage(signal));
-  find("#open-account").addEventListener("click", () => askWhich(refresh));
+  const opened = (account) => {
+    if (signal.aborted) return;
+    announce(`${nameOf(account)} is open.`);
+    refresh();
+  };
+  find("#open-account").addEventListener("click", () => askWhich(opened, signal));
   main.addEventListener("click", (event) => {
-    if (event.target.matches("[data-open-account]")) askWhich(refresh);
+    if (event.target.matches("[data-open-account]")) askWhich(opened, signal);
   }, { signal });
   refresh();
 }
@@ -80,29 +87,28 @@ async function drawChart(place, account, signal) {
   place.replaceChildren(points.length ? sparkline(points, account.currency) : make("p", { class: "quiet tiny" }, "No movement yet"));
 }
 
-function askWhich(opened) {
+function askWhich(opened, signal) {
   const dialog = find("#open-dialog");
   const form = find("form", dialog);
   const said = find(".notice", dialog);
   form.reset();
   said.replaceChildren();
   showWrongs(form, {});
-  find("[data-close]", dialog).onclick = () => dialog.close();
+  const closed = openDialog(dialog, signal);
   form.onsubmit = (event) => {
     event.preventDefault();
-    busy(find("button[type=submit]", form), () => open(form, said, dialog, opened));
+    busy(find("button[type=submit]", form), () => open(form, said, dialog, closed, opened));
   };
-  dialog.showModal();
 }
 
-async function open(form, said, dialog, opened) {
+async function open(form, said, dialog, closed, opened) {
   const { name, currency } = Object.fromEntries(new FormData(form));
   try {
     const { account } = await post("/accounts/", { name: name.trim(), currency: currency.trim().toUpperCase() });
-    dialog.close();
-    announce(`${nameOf(account)} is open.`);
-    opened();
+    if (!closed.aborted) dialog.close();
+    opened(account);
   } catch (error) {
+    if (closed.aborted) return;
     const wrongs = Object.fromEntries((error.errors ?? []).map(({ field, message }) => [field, message]));
     if (!showWrongs(form, wrongs)) said.replaceChildren(reasonOf(error));
   }

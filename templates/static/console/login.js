@@ -3,9 +3,10 @@
 import { beginSession } from "../session.js";
 import { createDemoPeople, sessionOf } from "../demo.js";
 import { find, findAll, fromTemplate } from "../dom.js";
+import { busy, showWrongs } from "../forms.js";
 import { makeTabs } from "../tabs.js";
 import { post } from "./api.js";
-import { busy, reasonOf, showWrongs } from "./states.js";
+import { reasonOf } from "./states.js";
 
 export const title = "Log in";
 
@@ -20,6 +21,7 @@ export function show(main, { entered, notice }) {
       busy(find("button[type=submit]", form), () => enter(form, said, entered));
     });
   }
+  find("#login-email").addEventListener("input", ({ target }) => forgetCode(target.form));
   find("#demo")?.addEventListener("click", ({ currentTarget }) => busy(currentTarget, () => enterDemo(said, entered)));
 }
 
@@ -41,8 +43,14 @@ async function enter(form, said, entered) {
 
 function askForCode(form, error) {
   find("#login-otp-field").hidden = false;
-  find("#login-otp").disabled = false;
+  form.elements.otp.disabled = false;
   showWrongs(form, { otp: error.message });
+}
+
+// Whoever logs in instead may have no second factor.
+function forgetCode(form) {
+  find("#login-otp-field").hidden = true;
+  Object.assign(form.elements.otp, { disabled: true, value: "" });
 }
 
 async function enterDemo(said, entered) {

@@ -1,6 +1,7 @@
 // The console: which view an address shows, who is logged in, and whether there is a network.
 
 import { find, findAll } from "../dom.js";
+import { busy } from "../forms.js";
 import { endSession, session } from "../session.js";
 import * as account from "./account.js";
 import * as accounts from "./accounts.js";
@@ -9,7 +10,6 @@ import * as login from "./login.js";
 import { SENT, current } from "./payment.js";
 import * as profile from "./profile.js";
 import * as send from "./send.js";
-import { busy } from "./states.js";
 
 const ROUTES = [
   { pattern: /^#\/accounts\/(\w+)$/, view: account, tab: "accounts" },
@@ -54,11 +54,16 @@ function open(view, context) {
 
 async function logOut() {
   const unheard = await post("/auth/logout").then(() => "", () => "You are logged out here, but the ledger could not be told.");
+  // Setting location.hash would show the view of the new address, and wipe away what is said here.
+  history.replaceState(null, "", location.pathname + location.search);
+  leave(unheard);
+}
+
+function leave(notice) {
   endSession();
-  location.hash = "";
   leaving.abort();
   document.body.classList.remove("signed-in");
-  showLogin(unheard);
+  showLogin(notice);
 }
 
 function showNetwork() {
@@ -68,12 +73,7 @@ function showNetwork() {
 addEventListener("hashchange", showView);
 addEventListener("online", showNetwork);
 addEventListener("offline", showNetwork);
-addEventListener(SIGNED_OUT, () => {
-  endSession();
-  leaving.abort();
-  document.body.classList.remove("signed-in");
-  showLogin("Your session has ended. Log in again to go on.");
-});
+addEventListener(SIGNED_OUT, () => leave("Your session has ended. Log in again to go on."));
 // A link to where one is begins the view anew; the browser itself would do nothing.
 find(".bar nav").addEventListener("click", ({ target }) => { if (target.hash === location.hash) showView(); });
 find("#log-out").addEventListener("click", ({ currentTarget }) => busy(currentTarget, logOut));

@@ -1,10 +1,11 @@
 // Who is logged in, until when and where; a new password; and out.
 
 import { copyText, find, fromTemplate, make } from "../dom.js";
+import { busy, showWrongs } from "../forms.js";
 import { beginSession, session } from "../session.js";
 import { formatTime } from "../times.js";
 import { SIGNED_OUT, ask, get, post } from "./api.js";
-import { announce, busy, load, reasonOf, showWrongs } from "./states.js";
+import { announce, load, reasonOf } from "./states.js";
 
 export const title = "Profile";
 

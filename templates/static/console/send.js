@@ -1,13 +1,14 @@
 // Sending money: details, review, the sending itself, and how it ended. payment.js keeps it to one payment.
 
 import { find, fromTemplate, make } from "../dom.js";
+import { busy, showWrongs } from "../forms.js";
 import { formatMoney, readAmount } from "../money.js";
 import { session } from "../session.js";
 import { formatTime } from "../times.js";
 import { nameOf } from "./accounts.js";
 import { get } from "./api.js";
 import { DONE, SENT, current, forget, isSignedOut, prepare, send } from "./payment.js";
-import { announce, busy, load, reasonOf, showWrongs } from "./states.js";
+import { announce, load, reasonOf } from "./states.js";
 
 export const title = "Send money";
 

@@ -4,11 +4,12 @@
 // of the server's index on transactions; what it finds has no balance beside it.
 
 import { find, fromTemplate, make } from "../dom.js";
-import { formatMoney } from "../money.js";
+import { busy, markWrongs } from "../forms.js";
+import { formatMoney, readAmount } from "../money.js";
 import { formatClock, formatDay, midnight } from "../times.js";
 import { get } from "./api.js";
 import { showReceipt } from "./receipt.js";
-import { announce, busy, reasonOf } from "./states.js";
+import { announce, reasonOf } from "./states.js";
 
 const A_PAGE = 50;
 const PAGES_IN_ONE_GO = 10; // where nothing fits the filter, one looks on only when asked to
@@ -19,12 +20,15 @@ export function showStatement(account, ownNames, signal) {
   const foot = find("#statement-foot");
   let turn = new AbortController();
   const start = () => {
+    const filters = read(form, account.currency);
+    markWrongs(form, { least: filters.wrong });
+    if (filters.wrong) return; // what is shown is what was asked for last
     turn.abort();
     turn = new AbortController();
     signal.addEventListener("abort", () => turn.abort());
     rows.replaceChildren();
-    const statement = { account, ownNames, rows, foot, filters: read(form), signal: turn.signal, cursor: null, shown: 0, day: "" };
-    find("#statement").classList.toggle("without-balance", statement.filters.byServer);
+    const statement = { account, ownNames, rows, foot, filters, signal: turn.signal, cursor: null, shown: 0, day: "" };
+    find("#statement").classList.toggle("without-balance", filters.byServer);
     follow(statement);
   };
   form.addEventListener("change", start);
@@ -33,10 +37,10 @@ export function showStatement(account, ownNames, signal) {
   start();
 }
 
-function read(form) {
+function read(form, currency) {
   const { direction, from, to, least } = Object.fromEntries(new FormData(form));
-  const amount = /^\d+(\.\d+)?$/.test(least) && Number(least) > 0 ? least : "";
-  return { direction, from, to, least: amount, byServer: Boolean(from || to || amount) };
+  const { amount = "", wrong } = Number(least) === 0 ? {} : readAmount(least, currency); // at least nothing: anything
+  return { direction, from, to, least: amount, wrong, byServer: Boolean(from || to || amount) };
 }
 
 // Reads on whenever the foot of the list comes into view; its button does the same for who does not scroll.
@@ -98,7 +102,7 @@ async function entries(account, cursor) {
   const page = await get(`/accounts/${account._id}/entries`, { limit: A_PAGE, cursor });
   const rows = page.entries.map((entry) => ({
     at: entry.createdAt, direction: entry.direction, amount: entry.amount, balance: entry.balanceAfter,
-    other: entry.counterAccount, transaction: entry.transaction,
+    other: entry.counterAccount, transaction: entry.transaction, kind: entry.kind,
   }));
   return { rows, next: page.nextCursor };
 }
@@ -111,30 +115,30 @@ async function transactions(account, { from, to, least }, cursor) {
     const isDebit = transaction.fromAccount === account._id;
     return {
       at: transaction.createdAt, direction: isDebit ? "DEBIT" : "CREDIT", amount: transaction.amount,
-      other: isDebit ? transaction.toAccount : transaction.fromAccount, transaction: transaction._id,
+      other: isDebit ? transaction.toAccount : transaction.fromAccount, transaction: transaction._id, kind: transaction.kind,
     };
   });
   return { rows, next: page.nextCursor };
 }
 
 function append(statement, found) {
-  const { account, rows, ownNames } = statement;
+  const { rows } = statement;
   for (const row of found) {
     const day = formatDay(row.at);
     if (day !== statement.day) rows.append(fromTemplate("statement-day", { day }));
     statement.day = day;
-    rows.append(rowOf(row, account, ownNames));
+    rows.append(rowOf(row, statement));
   }
 }
 
-function rowOf({ at, direction, amount, balance, other, transaction }, { currency }, ownNames) {
+function rowOf({ at, direction, amount, balance, other, transaction, kind }, { account: { currency }, ownNames, signal }) {
   const isIn = direction === "CREDIT";
   const name = ownNames.get(other) ?? `account ···${other.slice(-6)}`;
   const open = make("button", { type: "button", class: "link" }, `${isIn ? "From" : "To"} ${name}`);
-  open.addEventListener("click", () => showReceipt(transaction, currency));
+  open.addEventListener("click", () => showReceipt(transaction, currency, signal));
   const row = fromTemplate("statement-row", {
     time: formatClock(at),
-    what: open,
+    what: kind === "REVERSAL" ? [open, " ", make("span", { class: "badge plain" }, "Reversal")] : open,
     amount: `${isIn ? "+" : "−"}${formatMoney(amount, currency)}`,
     balance: balance === undefined ? "" : formatMoney(balance, currency),
   });

@@ -4,6 +4,7 @@ import { find, findAll, make } from "../dom.js";
 import { actor, guess } from "./known.js";
 
 const WIDE = /key$/i; // as long as a UUID
+const LISTS = [[/account/i, "known-accounts"], [/transaction/i, "known-transactions"], [/session/i, "known-sessions"]];
 const JSON_NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?$/;
 
 export function showForm(endpoint) {
@@ -24,11 +25,22 @@ export function showRaw(isRaw, endpoint) {
   if (isRaw) find("#raw").value = bodyOf(endpoint);
 }
 
+// What keeps the request from being sent, by field. Without its id, DELETE /api/auth/sessions/{sessionId} would end all.
+export function wrongsOf(endpoint) {
+  const lost = endpoint.fields.filter((field) => field.place === "path" && !leadsOn(value(field)));
+  return Object.fromEntries(lost.map(({ name }) => [name, "Fill this in: without it, the call would go to another endpoint."]));
+}
+
+const value = ({ name }) => document.getElementById(`field-${name}`).value.trim();
+const leadsOn = (step) => !/^\.{0,2}$/.test(step); // in a path, one dot stays where it is and two lead back
+
 // The request that the form makes: { method, path, headers, body }.
 export function requestOf(endpoint) {
-  const value = (field) => document.getElementById(`field-${field.name}`).value.trim();
   const given = (place) => endpoint.fields.filter((field) => field.place === place && value(field) !== "");
-  const path = endpoint.path.replace(/{(\w+)}/g, (_, name) => encodeURIComponent(value({ name })));
+  const path = endpoint.path.replace(/{(\w+)}/g, (asked, name) => {
+    const step = value({ name });
+    return leadsOn(step) ? encodeURIComponent(step) : asked;
+  });
   const query = given("query").map((field) => [field.name, field.kind === "date-time" ? new Date(value(field)).toISOString() : value(field)]);
   const headers = Object.fromEntries(given("header").map((field) => [field.name, value(field)]));
   if (endpoint.needsToken && actor()) headers.Authorization = `Bearer ${actor().token}`;
@@ -58,6 +70,7 @@ function literal(kind, value) {
 function inputOf(field, endpoint) {
   const id = `field-${field.name}`;
   const control = controlOf(field, id);
+  control.name = field.name;
   const example = endpoint.example?.[field.name];
   const start = guess(field, endpoint) ?? (field.place === "body" ? example : undefined) ?? "";
   control.value = typeof start === "object" ? JSON.stringify(start, null, 2) : start;
@@ -65,7 +78,9 @@ function inputOf(field, endpoint) {
   if (!field.isRequired && field.name !== "idempotencyKey") label.append(make("span", { class: "quiet tiny" }, " optional"));
   const parts = [label, field.name === "idempotencyKey" ? withNewKey(control) : control];
   if (field.hint) parts.push(make("p", { class: "hint", id: `${id}-hint` }, field.hint));
-  if (field.hint) control.setAttribute("aria-describedby", `${id}-hint`);
+  if (field.place === "path") parts.push(make("p", { class: "wrong", id: `${id}-wrong` }));
+  const describing = parts.filter((part) => part.matches("p")).map((part) => part.id);
+  if (describing.length) control.setAttribute("aria-describedby", describing.join(" "));
   return make("div", { class: WIDE.test(field.name) || field.kind === "json" ? "field wide" : "field", "data-place": field.place }, ...parts);
 }
 
@@ -73,7 +88,7 @@ function controlOf({ kind, choices, length, name, isRequired }, id) {
   const options = kind === "boolean" ? ["true", "false"] : choices;
   if (options.length) return make("select", { id }, make("option", { value: "" }, "not sent"), ...options.map((option) => make("option", {}, option)));
   if (kind === "json") return make("textarea", { id, rows: 8, spellcheck: "false" });
-  const list = /account/i.test(name) ? "known-accounts" : /transaction/i.test(name) && "known-transactions";
+  const list = LISTS.find(([kindOfId]) => kindOfId.test(name))?.[1];
   const type = { "date-time": "datetime-local", date: "date" }[kind] ?? "text";
   const mode = { amount: "decimal", integer: "numeric" }[kind];
   return make("input", { id, type, list, inputmode: mode, maxlength: length, required: isRequired, autocomplete: "off", spellcheck: "false", class: kind === "id" && "id" });

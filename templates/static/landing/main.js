@@ -1,12 +1,13 @@
 // Try it live: choose an endpoint, fill in its form, send it, and see what came back.
 
 import { copyText, find, findAll, make } from "../dom.js";
+import { busy, showWrongs } from "../forms.js";
 import { Unreachable, exchange } from "../http.js";
 import { makeTabs } from "../tabs.js";
 import { showAnswer, showNoAnswer } from "./answer.js";
 import { endpointById, endpoints } from "./endpoints.js";
-import { requestOf, showForm, showRaw } from "./form.js";
-import { accounts, actAs, actor, learn, people, transactions } from "./known.js";
+import { requestOf, showForm, showRaw, wrongsOf } from "./form.js";
+import { accounts, actAs, actor, learn, people, sessions, transactions } from "./known.js";
 import { enterPeople, refreshPeople } from "./people.js";
 import { languages } from "./snippets.js";
 
@@ -30,18 +31,18 @@ function showRequest() {
 function showKnown() {
   find("#known-accounts").replaceChildren(...[...accounts].map(([id, { label }]) => new Option(label, id)));
   find("#known-transactions").replaceChildren(...transactions.map((id) => new Option(id, id)));
+  find("#known-sessions").replaceChildren(...[...sessions].map(([id, { label }]) => new Option(label, id)));
   find("#as").replaceChildren(...[...people].map(([email, { user }]) => new Option(`${user.name} (${email})`, email)), new Option("Nobody, without a token", ""));
   find("#as").value = actor()?.user.email ?? "";
   find("#as-field").hidden = !chosen.needsToken || people.size === 0;
 }
 
-async function sendCall(event) {
+function sendCall(event) {
   event.preventDefault();
-  const button = find("#send");
-  if (button.disabled) return;
-  const endpoint = chosen;
-  const request = requestOf(endpoint);
-  button.disabled = true;
+  if (!showWrongs(event.currentTarget, wrongsOf(chosen))) busy(find("#send"), () => call(chosen, requestOf(chosen)));
+}
+
+async function call(endpoint, request) {
   try {
     const { method, path, headers, body } = request;
     const answer = await exchange({ method, address: path, headers, body });
@@ -53,14 +54,13 @@ async function sendCall(event) {
   } catch (error) {
     if (!(error instanceof Unreachable)) throw error;
     showNoAnswer("No answer: the server could not be reached.");
-  } finally {
-    button.disabled = false;
   }
 }
 
 function meaningOf(endpoint, answer) {
   if (answer.headers.get("Idempotent-Replay")) return "A replay: this key was used before, so you got the same transaction and nothing moved.";
   if (endpoint.id === "createTransfer" && answer.status === 201) return "Done: the money has moved. Send it again to see that the same key never moves it twice.";
+  if (endpoint.id === "reverseTransaction" && answer.status === 202) return "It waits for another member of staff. Send it again with the same key to hear how it stands.";
   return answer.status === 401 && !actor() ? "Register or log in first; the token is then sent along." : null;
 }
 
@@ -85,8 +85,9 @@ async function beginDemo({ currentTarget: button }) {
 }
 
 function fillEndpoints() {
-  for (const [tag, group] of Map.groupBy(endpoints, ({ tag: name }) => name)) {
-    find("#endpoint").append(make("optgroup", { label: tag }, ...group.map(({ id, method, path }) => new Option(`${method} ${path}`, id))));
+  for (const tag of new Set(endpoints.map((endpoint) => endpoint.tag))) {
+    const options = endpoints.filter((endpoint) => endpoint.tag === tag).map(({ id, method, path }) => new Option(`${method} ${path}`, id));
+    find("#endpoint").append(make("optgroup", { label: tag }, ...options));
   }
 }
 
