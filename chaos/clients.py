@@ -14,14 +14,17 @@ from pymongo import ReadPreference
 from pymongo.errors import PyMongoError
 
 from chaos.cluster import PASSWORD, SYSTEM_EMAIL, Cluster
+from chaos.faults import Struck
 from chaos.processes import wait_until
 
 PEOPLE, CLIENTS = 12, 16
 FUNDS = 1_000_000
 TOO_MUCH = 1_000_000_000
-TIMEOUT_SECONDS = 20  # longer than the service's own deadline: most calls get its own word
+TIMEOUT_SECONDS = 10  # longer than the service's own deadline: most calls get its own word
 OK, REFUSED, UNKNOWN = "ok", "refused", "unknown"
-NOTHING_MOVED = {"not_posted", "too_busy", "posting_forbidden"}  # a 503 that says so
+NOTHING_MOVED = {"not_posted", "posting_forbidden"}  # a 503 that says so
+NO_ANSWER, UNAVAILABLE = 0, 503  # what a fault may make of a call; any other failure has no excuse
+ORDINARY, ISSUED = "from person to person", "initial funds"
 SINGLE, BATCH = "/api/transactions/", "/api/transactions/batch"
 FUNDING, FUNDING_BATCH = "/api/transactions/system/initial-funds", "/api/transactions/system/initial-funds/batch"
 REPEATS_REMEMBERED = 5_000
@@ -41,6 +44,11 @@ class Answer(NamedTuple):
     word: str
     said: str
     transaction: dict[str, Any] | None
+
+    @property
+    def settles(self) -> bool:
+        """Whether it says what became of the key: posted, or refused by a rule. A 503 speaks of its attempt only."""
+        return self.word == OK or self.said.startswith("4")
 
 
 @dataclass(eq=False)
@@ -66,6 +74,17 @@ class Move:
         return OK if OK in words else REFUSED if words == {REFUSED} else UNKNOWN
 
     @property
+    def is_refused_by_a_rule(self) -> bool:
+        """Whether an answer said so with a 4xx: whatever else was said, it is then not stored."""
+        return any(answer.settles and answer.word == REFUSED for answer in self.answers)
+
+    def is_odd(self, answer: Answer) -> bool:
+        """Whether `answer` is one that no fault accounts for: only what nobody can pay is refused, and it always is."""
+        if self.amount == TOO_MUCH and answer.settles:
+            return answer.said != "400 insufficient_funds"
+        return answer.word != OK and answer.said.split()[0] not in (str(NO_ANSWER), str(UNAVAILABLE))
+
+    @property
     def transactions(self) -> list[dict[str, Any]]:
         """Every transaction that the answers name."""
         return [answer.transaction for answer in self.answers if answer.transaction]
@@ -87,13 +106,18 @@ class History:
         self.began = time.monotonic()
         self.moves: list[Move] = []
         self.calls: list[Timed] = []
-        self.faults: list[tuple[float, float, str]] = []
+        self.faults: list[Struck] = []
         self.wrong: list[str] = []  # answers that no server in its senses gives
 
     @property
     def acknowledged(self) -> int:
         """How many transfers were acknowledged."""
-        return sum(move.word == OK for move in list(self.moves))
+        return sum(self.acknowledged_of.values())
+
+    @property
+    def acknowledged_of(self) -> Counter[str]:
+        """The same for those of one person to another, and for money from nowhere."""
+        return Counter(ISSUED if move.payer is None else ORDINARY for move in list(self.moves) if move.word == OK)
 
     def words(self) -> dict[str, Counter[str]]:
         """How the calls of each kind ended."""
@@ -106,9 +130,12 @@ class History:
 class Connection:
     """One client's connection to one web server; broken, it is opened anew with the next call."""
 
-    def __init__(self, port: int, history: History) -> None:
-        self.http = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS)
+    def __init__(
+        self, port: int, history: History, *, timeout_seconds: float = TIMEOUT_SECONDS, **headers: str
+    ) -> None:
+        self.http = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_seconds)
         self.history = history
+        self.headers = {"Content-Type": "application/json"} | headers
 
     def is_open(self) -> bool:
         """Whether somebody listens; where nobody does, nothing has been asked for."""
@@ -121,14 +148,14 @@ class Connection:
 
     def call(self, method: str, path: str, token: str = "", body: Any = None) -> tuple[int, dict[str, Any]]:
         """Status and answer; (0, the error's name) when none came."""
-        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+        headers = self.headers | ({"Authorization": f"Bearer {token}"} if token else {})
         try:
             self.http.request(method, path, json.dumps(body) if body else None, headers)
             answer = self.http.getresponse()
             return answer.status, json.loads(answer.read())
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.http.close()
-            return 0, {"code": type(error).__name__}
+            return NO_ANSWER, {"code": type(error).__name__}
 
     def post(self, kind: str, path: str, token: str, moves: Sequence[Move]) -> None:
         """Ask for `moves` in one call, and note what was answered to each."""
@@ -142,23 +169,23 @@ class Connection:
             answers = [_answer(ended, status, answer)] * len(moves)
         for move, said in zip(moves, answers, strict=True):
             move.answers.append(said)
+            if move.is_odd(said):
+                self.history.wrong.append(f"{kind} {move.key}: {said.said}")
         word = next((word for word in (UNKNOWN, REFUSED) if any(said.word == word for said in answers)), OK)
-        self.note(began, kind, word, status, answer)
+        self.note(began, kind, word)
 
     def balance(self, person: Person) -> None:
         """Read one's balance, which is never below zero."""
         began = time.monotonic()
         status, answer = self.call("GET", f"/api/accounts/balance/{person.account}", person.token)
-        word = {200: OK, 0: UNKNOWN, 503: UNKNOWN}.get(status, REFUSED)
-        self.note(began, "balance", word, status, answer)
+        word = {200: OK, NO_ANSWER: UNKNOWN, UNAVAILABLE: UNKNOWN}.get(status, REFUSED)
+        self.note(began, "balance", word)
         if word == REFUSED or (word == OK and answer["balance"] < 0):
             self.history.wrong.append(f"balance of {person.account}: {status} {answer}")
 
-    def note(self, began: float, kind: str, word: str, status: int, answer: dict[str, Any]) -> None:
-        """Remember a call; a defect of the service (500) and a token that does not count are always wrong."""
+    def note(self, began: float, kind: str, word: str) -> None:
+        """Remember a call."""
         self.history.calls.append(Timed(began, time.monotonic() - began, kind, word))
-        if status in (401, 403, 404, 429, 500):
-            self.history.wrong.append(f"{kind}: {status} {answer}")
 
 
 def _answer(at: float, status: int, body: dict[str, Any]) -> Answer:
@@ -169,19 +196,35 @@ def _answer(at: float, status: int, body: dict[str, Any]) -> Answer:
     return Answer(at, REFUSED if refused else UNKNOWN, f"{status} {code}", None)
 
 
-class Client(threading.Thread):
+class Watched(threading.Thread):
+    """A thread of the load that does not end unnoticed."""
+
+    def __init__(self, name: str, load: "Load") -> None:
+        super().__init__(name=name, daemon=True)
+        self.load = load
+
+    def run(self) -> None:
+        try:
+            self.work()
+        except Exception as error:  # noqa: BLE001  (whatever ends it, what it would have seen is missing)
+            self.load.history.wrong.append(f"{self.name} ended: {error!r}")
+
+    def work(self) -> None:
+        raise NotImplementedError
+
+
+class Client(Watched):
     """One client: it draws what to ask from its seed, and pauses between calls."""
 
     def __init__(self, number: int, load: "Load") -> None:
-        super().__init__(name=f"client-{number}", daemon=True)
-        self.load = load
+        super().__init__(f"client-{number}", load)
         self.chance = random.Random(f"{load.cluster.seed} client {number}")  # noqa: S311
         self.number, self.asked = number, 0
         self.connection = load.connection(number)
         self.posted: list[Move] = []
 
-    def run(self) -> None:
-        kinds = {self.single: 44, self.batch: 6, self.fund: 4, self.fund_many: 12, self.repeat: 12}
+    def work(self) -> None:
+        kinds = {self.single: 44, self.batch: 10, self.fund: 2, self.fund_many: 2.5, self.repeat: 12}
         kinds |= {self.read: 12, self.overdraw: 10}
         while not self.load.over.is_set():
             if self.connection.is_open():
@@ -244,15 +287,14 @@ class Client(threading.Thread):
         self.connection.post(kind, path, payer.token, moves)
 
 
-class Auditor(threading.Thread):
+class Auditor(Watched):
     """Sums up all balances in one snapshot, again and again, on whichever member is near: it is always zero."""
 
     def __init__(self, load: "Load") -> None:
-        super().__init__(name="auditor", daemon=True)
-        self.load = load
+        super().__init__("auditor", load)
         self.sums, self.failed = 0, 0
 
-    def run(self) -> None:
+    def work(self) -> None:
         cluster = self.load.cluster
         accounts = cluster.database.get_collection("accounts", read_preference=ReadPreference.NEAREST)
         while not self.load.over.wait(0.2):
@@ -277,18 +319,18 @@ class Load:
         self.history = History()
         self.people, self.system = self._register()
         self.treasury = Person("", cluster.treasury)
-        self.clients = [Client(number, self) for number in range(CLIENTS)]
         self.auditor = Auditor(self)
+        self.threads: list[Watched] = [*(Client(number, self) for number in range(CLIENTS)), self.auditor]
 
     def start(self) -> None:
         """Let them begin."""
-        for thread in (*self.clients, self.auditor):
+        for thread in self.threads:
             thread.start()
 
     def end(self) -> None:
         """Let each finish its call."""
         self.over.set()
-        for thread in (*self.clients, self.auditor):
+        for thread in self.threads:
             if thread.ident:
                 thread.join(2 * TIMEOUT_SECONDS)
 

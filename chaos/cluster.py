@@ -13,17 +13,20 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
+import pymongo
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from chaos.network import MEMBERS, ROOT, Network, is_possible, run
 from chaos.processes import (
     ELECTION_MS,
+    WORKER_CHILDREN,
     Cache,
     Document,
     Mail,
     Member,
     NotInTime,
+    Process,
     Web,
     Worker,
     forget_clocks,
@@ -111,7 +114,7 @@ class Cluster:
             "EMAIL_PROVIDER": "smtp",
             "EMAIL_PORT": str(self.mail.port),
             "LOG_LEVEL": "WARNING",
-            "WORKER_PROCESSES": "2",
+            "WORKER_PROCESSES": str(WORKER_CHILDREN),
             "SYSTEM_USER_PASSWORD": PASSWORD,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         }
@@ -137,12 +140,18 @@ class Cluster:
         self.stack.callback(process.kill)  # nothing when it has ended by then
         return process
 
-    def supervise(self) -> None:
-        """Start again what has ended by itself, as a process manager does: a worker does when Redis is full."""
-        for process in (*self.webs, *self.workers, self.beat):
-            if process.process.poll() is not None:
-                self.restarted.append(process.name)
-                process.start()
+    def supervise(self) -> list[str]:
+        """Start again what has ended by itself, as a process manager does; the web servers that no fault had struck."""
+        ended = [process for process in self.processes if process.has_ended()]
+        for process in ended:
+            self.restarted.append(process.name)
+            process.start()
+        return [process.name for process in ended if isinstance(process, Web) and not process.is_struck]
+
+    @property
+    def processes(self) -> list[Process]:
+        """All that runs."""
+        return [*self.members, self.redis, self.mail, *self.webs, *self.workers, self.beat]
 
     def has_primary(self) -> bool:
         """Whether a member takes writes."""
@@ -153,6 +162,14 @@ class Cluster:
         with suppress(NotInTime):
             wait_until(self.has_primary, seconds=10, what="a primary")
         return next((member for member in self.members if member.is_primary()), self.members[0])
+
+    def term(self) -> int:
+        """How many elections there have been, as far as a member tells; 0 when none does."""
+        known = [0]
+        for member in self.members:
+            with suppress(PyMongoError), member.client() as client, pymongo.timeout(2):
+                known.append(client.admin.command("replSetGetStatus")["term"])
+        return max(known)
 
     def secondaries(self) -> list[Member]:
         """The others."""

@@ -4,8 +4,8 @@
 
 Each accepted message is a line "time Message-ID" in DIRECTORY/accepted, which outlives the process. What it is to do
 stands in DIRECTORY/mode: "accept"; "slow" (an answer takes two seconds); "refuse" (try again later); "hold" (no answer
-to a message, which is not accepted); "hold-after" (accepted and noted, and then no answer). While a sender is kept
-waiting there is a file DIRECTORY/waiting.
+to a message, which is not accepted); "hold-after" (accepted and noted, and then no answer). Once a sender has met with
+a mode other than "accept" there is a file DIRECTORY/met.
 """
 
 import asyncio
@@ -34,6 +34,8 @@ class Mailbox:
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802  (aiosmtpd's name)
         """Take a message, or do not."""
         mode = self.mode
+        if mode in ("slow", "refuse"):
+            (self.directory / "met").touch()
         if mode == "slow":
             await asyncio.sleep(SLOW_SECONDS)
         if mode in ("refuse", "hold"):
@@ -52,7 +54,7 @@ class Mailbox:
     async def keep_waiting(self, mode: str) -> None:
         """For as long as the mode is a hold."""
         while mode.startswith("hold") and self.mode == mode:
-            (self.directory / "waiting").touch()
+            (self.directory / "met").touch()
             await asyncio.sleep(0.05)
 
 

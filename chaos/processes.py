@@ -8,6 +8,9 @@ import time
 import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ from chaos.network import ROOT, Network
 from ledger_project.embedded import DidNotStart, Redis, _mongod, _Server
 
 WEB_THREADS = 8
+WORKER_CHILDREN = 4  # each sends one e-mail at a time, and waits for MongoDB most of that
 STARTS_SECONDS = 120
 ELECTION_MS = 3000  # MongoDB's own default is 10 s: an election would be most of a run
 OPLOG_MB = 256
@@ -60,20 +64,22 @@ class Process(_Server):
 
     def _wait_until(self, answers: Callable[[], bool]) -> None:
         """With more patience than elsewhere: what starts anew does so beside a load that takes the whole machine."""
-        wait_until(
-            lambda: answers() or self.process.poll() is not None, seconds=STARTS_SECONDS, what=f"{self.name}, up"
-        )
-        if self.process.poll() is not None:
+        wait_until(lambda: answers() or self.has_ended(), seconds=STARTS_SECONDS, what=f"{self.name}, up")
+        if self.has_ended():
             raise DidNotStart(f"{self.name} ended with code {self.process.returncode}; its log: {self.log}")
 
     def answers(self) -> bool:
         """A process that says nothing of itself is taken to be up."""
         return True
 
+    def has_ended(self) -> bool:
+        """Whether the process is gone."""
+        return self.process.poll() is not None
+
     def start(self) -> None:
-        """Start it (again) and wait until it answers; nothing if it runs."""
-        if self.process.poll() is not None:
-            self.__enter__()
+        """Start it again; nothing if it runs. Whether and when it answers is for the checks to see."""
+        if self.has_ended():
+            self._begin()
 
     def kill(self) -> None:
         """SIGKILL to it and all that it started, what is left of them."""
@@ -82,9 +88,11 @@ class Process(_Server):
         self.process.wait()
 
     def children(self) -> list[int]:
-        """The process ids of its children."""
+        """The process ids of its children; none when it is gone itself."""
         pid = self.process.pid
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        with suppress(FileNotFoundError, ProcessLookupError):
+            return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return []
 
     def pause(self) -> None:
         """SIGSTOP."""
@@ -138,7 +146,7 @@ class Member(Process):
         return [*self.prefix, *super().command()]
 
     def program(self) -> list[str]:
-        parameters = {"transactionLifetimeLimitSeconds": 5, "enableTestCommands": 1}
+        parameters = {"transactionLifetimeLimitSeconds": 3, "enableTestCommands": 1}
         return [
             str(_mongod()),
             *("--dbpath", str(self.data)),
@@ -166,6 +174,14 @@ class Member(Process):
         except PyMongoError:
             return False
 
+    def clock_is_wrong_by(self) -> float:
+        """How many seconds its wall clock is off; 0 when it cannot be asked."""
+        try:
+            shown = self.hello()["localTime"].replace(tzinfo=UTC)
+        except PyMongoError:
+            return 0
+        return abs(shown.timestamp() - time.time())
+
     def hello(self) -> Document:
         """What it says of itself, at once. Raises PyMongoError."""
         with self.client() as client, pymongo.timeout(2):
@@ -192,6 +208,7 @@ class Web(Process):
 
     def __init__(self, directory: Path, number: int, environment: Document) -> None:
         self.name = f"web-{number}"
+        self.is_struck = False  # by a fault of this step: else it has no reason to end
         super().__init__(directory)
         self.environment = environment | {
             "PORT": str(self.port),
@@ -206,15 +223,24 @@ class Web(Process):
         return ["sh", "-c", parse_procfile((ROOT / "Procfile").read_text()).processes["web"]]
 
     def answers(self) -> bool:
+        return self._date() is not None
+
+    def clock_is_wrong_by(self) -> float:
+        """How many seconds its wall clock is off; 0 when it cannot be asked."""
+        date = self._date()
+        return abs(parsedate_to_datetime(date).timestamp() - time.time()) if date else 0
+
+    def _date(self) -> str | None:
+        """When it answers, by its own clock."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=2):
-                return True
-        except OSError:
-            return False
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=2) as answer:
+                return answer.headers["Date"]
+        except (OSError, HTTPException):
+            return None
 
 
 class Worker(Process):
-    """A Celery worker with one child, or beat."""
+    """A Celery worker with its children, or beat."""
 
     def __init__(self, directory: Path, name: str, environment: Document) -> None:
         self.name = name
@@ -248,14 +274,14 @@ class Mail(Process):
 
     def be(self, mode: str) -> None:
         """Put it into a mode of mail.py, at once for whoever reads it meanwhile."""
-        (self.directory / "waiting").unlink(missing_ok=True)
+        (self.directory / "met").unlink(missing_ok=True)
         fresh = self.directory / "mode.new"
         fresh.write_text(mode)
         fresh.rename(self.directory / "mode")
 
-    def keeps_waiting(self) -> bool:
-        """Whether a sender waits for an answer."""
-        return (self.directory / "waiting").exists()
+    def was_met(self) -> bool:
+        """Whether a sender has met with the mode that it is in."""
+        return (self.directory / "met").exists()
 
     def accepted(self) -> list[tuple[float, str]]:
         """When it took which message."""

@@ -6,6 +6,7 @@ import os
 import platform
 import statistics
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -13,39 +14,48 @@ from pathlib import Path
 from typing import Any
 
 from chaos.checks import Checks
-from chaos.clients import OK, REFUSED, UNKNOWN, History, Load
+from chaos.clients import ISSUED, OK, ORDINARY, REFUSED, UNKNOWN, History, Load
 from chaos.cluster import Cluster
 from chaos.network import ROOT
 
+RESULTS = ROOT / "chaos" / "results"
 SNAPSHOTS = "snapshots of all balances, each summing to zero"
 COLORS = {OK: "#2f6f9f", REFUSED: "#b9b9b9", UNKNOWN: "#c0392b"}
 
 
-def summary(load: Load, checks: Checks, cluster: Cluster, seconds: float) -> dict[str, Any]:
-    """Everything that is to be told, as JSON has it."""
+def summary(load: Load, checks: Checks, cluster: Cluster, seconds: float, verdict: str) -> dict[str, Any]:
+    """Everything that is to be told, as JSON has it. `verdict` says what did not hold or was not reached."""
     history = load.history
     words = {kind: dict(counted) for kind, counted in history.words().items()}
+    answered = [struck.answered_seconds for struck in history.faults if struck.answered_seconds is not None]
+    bit = [
+        fault.name
+        for struck in history.faults
+        for fault, has_bit in zip(struck.faults, struck.bit, strict=False)
+        if has_bit
+    ]
     return {
-        "conditions": _conditions(cluster, seconds),
-        "acknowledged transfers": history.acknowledged,
-        "faults": sum(name.count(" + ") + 1 for _, _, name in history.faults),
-        "kinds of fault": len({one for _, _, name in history.faults for one in name.split(" + ")}),
-        "mixed": sum(" + " in name for _, _, name in history.faults),
+        "verdict": verdict,
+        "conditions": _conditions(cluster, checks, seconds),
+        "acknowledged transfers": dict(history.acknowledged_of),
+        "faults with an effect": len(bit),
+        "kinds of fault": len(set(bit)),
+        "mixed": sum(len(struck.faults) > 1 for struck in history.faults),
         "calls": words,
         "unknown transfers resolved": dict(checks.resolved),
         SNAPSHOTS: load.auditor.sums,
-        "runs of verify_ledger, each whole": checks.verified,
+        "runs of verify_ledger": dict(checks.verified),
         "answers after healing, seconds": {
-            "median": round(statistics.median(checks.answered_seconds or [0]), 2),
-            "longest": round(max(checks.answered_seconds, default=0), 2),
+            "median": round(statistics.median(answered or [0]), 2),
+            "longest": round(max(answered, default=0), 2),
         },
         "processes that ended by themselves and were started again": dict(Counter(cluster.restarted)),
         "mail": checks.mail,
-        "by fault": _by_fault(history, checks),
+        "by fault": _by_fault(history),
     }
 
 
-def _conditions(cluster: Cluster, seconds: float) -> dict[str, Any]:
+def _conditions(cluster: Cluster, checks: Checks, seconds: float) -> dict[str, Any]:
     asked = ["git", "describe", "--always", "--dirty", "--abbrev=10"]
     commit = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
     network = "a namespace and a disk each" if cluster.is_isolated else "loopback, for want of network namespaces"
@@ -56,18 +66,22 @@ def _conditions(cluster: Cluster, seconds: float) -> dict[str, Any]:
         "machine": f"{os.cpu_count()} cores, {platform.system()}, load average {os.getloadavg()[2]:.1f}",
         "MongoDB": f"{cluster.client.server_info()['version']}, three members, {network}",
         "took": f"{seconds / 60:.1f} minutes",
+        "had to answer after healing": f"within {checks.within_seconds:g} s, on every thread",
     }
 
 
-def _by_fault(history: History, checks: Checks) -> dict[str, dict[str, Any]]:
+def _by_fault(history: History) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
-    for (began, ended, name), answered in zip(history.faults, checks.answered_seconds, strict=False):
-        unknown = sum(call.word == UNKNOWN and began <= call.began <= ended for call in history.calls)
-        for one in name.split(" + "):
-            row = found.setdefault(one, {"times": 0, "unknown calls": 0, "answers after, seconds": 0.0})
+    for struck in history.faults:
+        unknown = sum(call.word == UNKNOWN and struck.began <= call.began <= struck.healed for call in history.calls)
+        bits = struck.bit or (False,) * len(struck.faults)  # a violation kept it from being asked
+        for fault, bit in zip(struck.faults, bits, strict=True):
+            start = {"times": 0, "with effect": 0, "unknown calls": 0, "answers after, seconds": 0.0}
+            row = found.setdefault(fault.name, start)
             row["times"] += 1
+            row["with effect"] += bit
             row["unknown calls"] += unknown
-            row["answers after, seconds"] = round(max(row["answers after, seconds"], answered), 2)
+            row["answers after, seconds"] = round(max(row["answers after, seconds"], struck.answered_seconds or 0), 2)
     return dict(sorted(found.items()))
 
 
@@ -76,31 +90,50 @@ def table(found: dict[str, Any]) -> str:
     calls = Counter[str]()
     for counted in found["calls"].values():
         calls.update(counted)
-    mail, answers = found["mail"], found["answers after healing, seconds"]
-    resolved = found["unknown transfers resolved"]
+    acknowledged, verified = found["acknowledged transfers"], found["runs of verify_ledger"]
+    restarted = found["processes that ended by themselves and were started again"]
     rows = {
-        "acknowledged transfers": f"{found['acknowledged transfers']:,}",
-        "faults, of so many kinds": f"{found['faults']}, {found['kinds of fault']}",
+        "every check held, and the aim was reached": f"no: {found['verdict'][:200]}" if found["verdict"] else "yes",
+        "acknowledged transfers": f"{sum(acknowledged.values()):,}",
+        "… from person to person, one by one and in batches": f"{acknowledged.get(ORDINARY, 0):,}",
+        "… initial funds": f"{acknowledged.get(ISSUED, 0):,}",
+        "faults that had an effect, of so many kinds": f"{found['faults with an effect']}, {found['kinds of fault']}",
         "moments with three faults at once": found["mixed"],
         "calls answered ok, refused, unknown": ", ".join(f"{calls[word]:,}" for word in (OK, REFUSED, UNKNOWN)),
-        "unknown transfers that repeating their key resolved": f"{sum(resolved.values()):,}",
-        "acknowledged transfers lost, doubled": "0, 0",
-        "refused transfers stored": 0,
         SNAPSHOTS: f"{found[SNAPSHOTS]:,}",
-        "runs of `verify_ledger`, each whole": found["runs of verify_ledger, each whole"],
-        "notices owed, delivered, delivered twice, given up": ", ".join(
-            f"{mail.get(name, 0):,}" for name in ("notices", "delivered", "twice", "given up")
-        ),
-        "the service answers after healing: median, longest": f"{answers['median']} s, {answers['longest']} s",
+        "runs of `verify_ledger`: of all, of what was new": f"{verified.get('whole', 0)}, {verified.get('since', 0)}",
+        "ended by themselves and were started again": ", ".join(f"{n} ({m})" for n, m in restarted.items()) or "none",
+        **_answered(found),
+        **({} if found["verdict"] else _held(found)),
     }
     return "\n".join(["| | |", "|---|--:|", *(f"| {name} | {value} |" for name, value in rows.items())])
 
 
+def _answered(found: dict[str, Any]) -> dict[str, str]:
+    answers = found["answers after healing, seconds"]
+    return {"the service answers after healing: median, longest": f"{answers['median']} s, {answers['longest']} s"}
+
+
+def _held(found: dict[str, Any]) -> dict[str, Any]:
+    """What is known only when all was checked."""
+    mail, resolved = found["mail"], found["unknown transfers resolved"]
+    return {
+        "unknown transfers that repeating their key resolved": f"{sum(resolved.values()):,}",
+        "acknowledged transfers lost, doubled": "0, 0",
+        "refused transfers stored": 0,
+        "notices owed, delivered, delivered twice, given up": ", ".join(
+            f"{mail[name]:,}" for name in ("notices", "delivered", "twice", "given up")
+        ),
+    }
+
+
 def fault_table(found: dict[str, Any]) -> str:
     """The faults, a line each."""
-    lines = ["| fault | times | unknown calls meanwhile | answers again after, longest |", "|---|--:|--:|--:|"]
-    for name, row in found["by fault"].items():
-        lines.append(f"| {name} | {row['times']} | {row['unknown calls']} | {row['answers after, seconds']} s |")
+    lines = [
+        "| fault | times | with effect | unknown calls meanwhile | answers again after, longest |",
+        "|---|--:|--:|--:|--:|",
+    ]
+    lines += [f"| {name} | {' | '.join(map(str, row.values()))} s |" for name, row in found["by fault"].items()]
     return "\n".join(lines)
 
 
@@ -124,8 +157,9 @@ def draw(file: Path, history: History) -> None:
         return
     pyplot = importlib.import_module("matplotlib.pyplot")
     plot, axes = pyplot.subplots(figsize=(12, 4.5))
-    for began, ended, _ in history.faults:
-        axes.axvspan(began - history.began, ended - history.began, color="#d98f3a", alpha=0.35, linewidth=0)
+    for struck in history.faults:
+        healed = min(struck.healed, time.monotonic())
+        axes.axvspan(struck.began - history.began, healed - history.began, color="#d98f3a", alpha=0.35, linewidth=0)
     for word, color in COLORS.items():
         points = [(call.began - history.began, call.seconds * 1000) for call in history.calls if call.word == word]
         if points:

@@ -77,6 +77,17 @@ class _Server:
         raise NotImplementedError
 
     def __enter__(self) -> Self:
+        self._begin()
+        try:
+            self._wait_until(self.answers)
+        except BaseException:
+            self.stop()
+            raise
+        self.port_file.write_text(str(self.port))
+        return self
+
+    def _begin(self) -> None:
+        """Start the process, and wait for nothing."""
         with self.log.open("ab") as log:
             try:
                 self.process = subprocess.Popen(
@@ -89,13 +100,6 @@ class _Server:
                 )
             except OSError as error:
                 raise DidNotStart(f"{self.name} could not start: {error}") from error
-        try:
-            self._wait_until(self.answers)
-        except BaseException:
-            self.stop()
-            raise
-        self.port_file.write_text(str(self.port))
-        return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()

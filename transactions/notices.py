@@ -5,7 +5,7 @@ worker writes the notices from that, one for each customer's entry, and deletes 
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from hashlib import sha256
 
@@ -30,6 +30,7 @@ ACCOUNTS, DUE, NOTIFICATIONS, TRANSACTIONS = (
     model._meta.db_table for model in (Account, NoticesDue, Notification, Transaction)
 )
 FAILURE_SECONDS = 1  # the answer waits for it, past its deadline
+TOGETHER = 1000  # transactions whose notices are written at once
 
 
 def leave_word(unit: Unit, transactions: Sequence[Document], now: datetime) -> None:
@@ -44,16 +45,7 @@ def write_due(*, limit: int) -> int:
     second one, and a group is forgotten only when all of its notices are there. One that cannot be written is logged,
     goes to the end of the queue and holds up no other. Raises PyMongoError when the database does not answer.
     """
-    written = 0
-    for group in list(database()[DUE].find(sort=[("_id", 1)], limit=limit)):
-        try:
-            _write(group)
-            written += 1
-        except (LookupError, ArithmeticError, TypeError, ValueError):  # a document is missing, or not as it must be
-            logger.exception("the notices of group %s cannot be written", group["_id"])
-            database()[DUE].insert_one(group | {"_id": ObjectId()})
-            database()[DUE].delete_one({"_id": group["_id"]})
-    return written
+    return sum(map(_written, _together(database()[DUE].find(sort=[("_id", 1)], limit=limit))))
 
 
 def are_due() -> bool:
@@ -61,12 +53,40 @@ def are_due() -> bool:
     return database()[DUE].find_one({}, {"_id": 1}) is not None
 
 
-def _write(group: Document) -> None:
-    transactions = list(database()[TRANSACTIONS].find({"_id": {"$in": group["transactions"]}}))
-    if len(transactions) < len(group["transactions"]):
+def _together(groups: Iterable[Document]) -> Iterator[list[Document]]:
+    """The groups in their order, as many at once as have TOGETHER transactions: one write costs what each would."""
+    parcel: list[Document] = []
+    for group in groups:
+        if parcel and sum(len(other["transactions"]) for other in (*parcel, group)) > TOGETHER:
+            yield parcel
+            parcel = []
+        parcel.append(group)
+    if parcel:
+        yield parcel
+
+
+def _written(groups: list[Document]) -> int:
+    """Write the notices of `groups`, together or, when one of them stands in the way, each by itself; of how many."""
+    try:
+        _write(groups)
+    except (LookupError, ArithmeticError, TypeError, ValueError):  # a document is missing, or not as it must be
+        if len(groups) > 1:
+            return sum(_written([group]) for group in groups)
+        (group,) = groups
+        logger.exception("the notices of group %s cannot be written", group["_id"])
+        database()[DUE].insert_one(group | {"_id": ObjectId()})
+        database()[DUE].delete_one({"_id": group["_id"]})
+        return 0
+    return len(groups)
+
+
+def _write(groups: list[Document]) -> None:
+    ids = [transaction for group in groups for transaction in group["transactions"]]
+    transactions = list(database()[TRANSACTIONS].find({"_id": {"$in": ids}}))
+    if len(transactions) < len(ids):
         raise LookupError("a transaction of the group is not there yet")
     _insert_new(_notices(transactions))
-    database()[DUE].delete_one({"_id": group["_id"]})
+    database()[DUE].delete_many({"_id": {"$in": [group["_id"] for group in groups]}})
 
 
 def _notices(transactions: Sequence[Document]) -> list[Document]:

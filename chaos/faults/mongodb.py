@@ -7,7 +7,7 @@ from typing import Any
 from pymongo.errors import PyMongoError
 
 from chaos.cluster import Cluster
-from chaos.faults.kinds import Chance, fault
+from chaos.faults.kinds import OUTLASTS_AN_ELECTION, Bite, Chance, elects, fault
 from chaos.processes import Member
 
 # --- The database's processes ----------------------------------------------------------------------------------------
@@ -20,12 +20,8 @@ def _killed(*members: Member) -> Iterator[None]:
     try:
         yield
     finally:
-        _start_all(members)
-
-
-def _start_all(members: tuple[Member, ...]) -> None:
-    for member in members:
-        member.start()
+        for member in members:
+            member.start()
 
 
 @contextmanager
@@ -40,45 +36,48 @@ def _paused(*members: Member) -> Iterator[None]:
 
 
 @fault("mongod")
-def primary_killed(cluster: Cluster, chance: Chance) -> Iterator[None]:
+def primary_killed(cluster: Cluster, chance: Chance) -> Iterator[Bite]:
+    elected = elects(cluster)
     with _killed(cluster.primary()):
-        yield
+        yield elected
 
 
 @fault("mongod")
-def secondary_killed(cluster: Cluster, chance: Chance) -> Iterator[None]:
+def secondary_killed(cluster: Cluster, chance: Chance) -> Iterator[Bite]:
     with _killed(chance.choice(cluster.secondaries())):
-        yield
+        yield None
 
 
 @fault("mongod")
-def all_mongod_killed(cluster: Cluster, chance: Chance) -> Iterator[None]:
+def all_mongod_killed(cluster: Cluster, chance: Chance) -> Iterator[Bite]:
     with _killed(*cluster.members):
-        yield
+        yield None
 
 
-@fault("mongod")
-def primary_stopped(cluster: Cluster, chance: Chance) -> Iterator[None]:
+@fault("mongod", least_seconds=OUTLASTS_AN_ELECTION)
+def primary_stopped(cluster: Cluster, chance: Chance) -> Iterator[Bite]:
+    elected = elects(cluster)
     with _paused(cluster.primary()):
-        yield
+        yield elected
 
 
-@fault("mongod")
-def secondary_stopped(cluster: Cluster, chance: Chance) -> Iterator[None]:
+@fault("mongod", least_seconds=OUTLASTS_AN_ELECTION)
+def secondary_stopped(cluster: Cluster, chance: Chance) -> Iterator[Bite]:
     with _paused(chance.choice(cluster.secondaries())):
-        yield
+        yield None
 
 
-@fault("mongod")
-def all_mongod_stopped(cluster: Cluster, chance: Chance) -> Iterator[None]:
+@fault("mongod", least_seconds=OUTLASTS_AN_ELECTION)
+def all_mongod_stopped(cluster: Cluster, chance: Chance) -> Iterator[Bite]:
     with _paused(*cluster.members):
-        yield
+        yield None
 
 
 @fault("mongod")
-def primary_stepped_down(cluster: Cluster, chance: Chance) -> Iterator[None]:
+def primary_stepped_down(cluster: Cluster, chance: Chance) -> Iterator[Bite]:
+    elected = elects(cluster)
     _step_down(cluster.primary())
-    yield
+    yield elected
 
 
 def _step_down(member: Member) -> None:
@@ -90,41 +89,42 @@ def _step_down(member: Member) -> None:
 
 
 @contextmanager
-def caught_amid(cluster: Cluster, name: str, **data: Any) -> Iterator[Member]:
-    """The primary, in the very moment that the fail point says; as it is if nobody commits just then."""
-    primary = cluster.primary()
+def caught_amid(cluster: Cluster, name: str, **data: Any) -> Iterator[tuple[Member, bool]]:
+    """The primary in the very moment that the fail point says, and whether it got there: nobody may have committed."""
+    primary, is_amid = cluster.primary(), False
     with ExitStack() as stack:
         with suppress(PyMongoError):
             entered = stack.enter_context(cluster.fail_point(primary, name, **data))
             entered()
-        yield primary
+            is_amid = True
+        yield primary, is_amid
 
 
-def _before_commit(cluster: Cluster) -> AbstractContextManager[Member]:
+def _before_commit(cluster: Cluster) -> AbstractContextManager[tuple[Member, bool]]:
     """Clients have sent commitTransaction, and the primary has not begun to carry it out."""
     blocked = {"failCommands": ["commitTransaction"], "blockConnection": True, "blockTimeMS": 8000}
     return caught_amid(cluster, "failCommand", **blocked, appName="ledger")
 
 
-def after_commit(cluster: Cluster) -> AbstractContextManager[Member]:
+def after_commit(cluster: Cluster) -> AbstractContextManager[tuple[Member, bool]]:
     """It has committed by itself, and neither waited for a majority nor answered."""
     return caught_amid(cluster, "hangBeforeWaitingForWriteConcern")
 
 
 @fault("mongod")
-def primary_killed_before_a_commit(cluster: Cluster, chance: Chance) -> Iterator[None]:
-    with _before_commit(cluster) as primary, _killed(primary):
-        yield
+def primary_killed_before_a_commit(cluster: Cluster, chance: Chance) -> Iterator[Bite]:
+    with _before_commit(cluster) as (primary, is_amid), _killed(primary):
+        yield lambda: is_amid
 
 
 @fault("mongod")
-def primary_killed_after_a_commit(cluster: Cluster, chance: Chance) -> Iterator[None]:
-    with after_commit(cluster) as primary, _killed(primary):
-        yield
+def primary_killed_after_a_commit(cluster: Cluster, chance: Chance) -> Iterator[Bite]:
+    with after_commit(cluster) as (primary, is_amid), _killed(primary):
+        yield lambda: is_amid
 
 
 @fault("mongod")
-def primary_stepped_down_before_a_commit(cluster: Cluster, chance: Chance) -> Iterator[None]:
-    with _before_commit(cluster) as primary:
+def primary_stepped_down_before_a_commit(cluster: Cluster, chance: Chance) -> Iterator[Bite]:
+    with _before_commit(cluster) as (primary, is_amid):
         _step_down(primary)
-    yield
+    yield lambda: is_amid

@@ -9,37 +9,44 @@ from contextlib import contextmanager, suppress
 import redis
 
 from chaos.cluster import Cluster
-from chaos.faults.kinds import Chance, fault
+from chaos.faults.kinds import Bite, Chance, fault
 from chaos.processes import NotInTime, Worker, wait_until
+
+OUTLASTS_TIME_OUTS = 6  # the workers' of Redis is 5 s, all others are shorter
 
 # --- Web -------------------------------------------------------------------------------------------------------------
 
 
 @fault("web")
-def web_process_killed(cluster: Cluster, chance: Chance) -> Iterator[None]:
+def web_process_killed(cluster: Cluster, chance: Chance) -> Iterator[Bite]:
     """Its parent starts another."""
-    for child in chance.choice(cluster.webs).children():
+    web = chance.choice(cluster.webs)
+    web.is_struck = True
+    children = web.children()
+    for child in children:
         os.kill(child, signal.SIGKILL)
-    yield
+    yield lambda: children
 
 
 @fault("web")
-def web_server_killed(cluster: Cluster, chance: Chance) -> Iterator[None]:
+def web_server_killed(cluster: Cluster, chance: Chance) -> Iterator[Bite]:
     web = chance.choice(cluster.webs)
+    web.is_struck = True
     web.kill()
-    yield
+    yield None
     web.start()
 
 
 @fault("web")
-def web_server_told_to_end(cluster: Cluster, chance: Chance) -> Iterator[None]:
-    """SIGTERM under load, and a new one in its place."""
+def web_server_told_to_end(cluster: Cluster, chance: Chance) -> Iterator[Bite]:
+    """SIGTERM under load, and once it has ended a new one in its place."""
     web = chance.choice(cluster.webs)
+    web.is_struck = True
     web.process.terminate()
-    yield
     with suppress(subprocess.TimeoutExpired):
         web.process.wait(20)
     web.kill()
+    yield None
     web.start()
 
 
@@ -47,13 +54,13 @@ def web_server_told_to_end(cluster: Cluster, chance: Chance) -> Iterator[None]:
 
 
 @contextmanager
-def _caught_sending(cluster: Cluster, mode: str) -> Iterator[None]:
-    """A worker waits for the mail server's answer; as it is when nothing is to be sent for a while."""
+def _caught_sending(cluster: Cluster, mode: str) -> Iterator[bool]:
+    """A worker waits for the mail server's answer; or none does, when nothing is to be sent for a while."""
     cluster.mail.be(mode)
     with suppress(NotInTime):
-        wait_until(cluster.mail.keeps_waiting, seconds=10, what="a worker that sends")
+        wait_until(cluster.mail.was_met, seconds=10, what="a worker that sends")
     try:
-        yield
+        yield cluster.mail.was_met()
     finally:
         cluster.mail.be("accept")
 
@@ -64,36 +71,40 @@ def _kill_children(workers: list[Worker]) -> None:
             os.kill(child, signal.SIGKILL)
 
 
-@fault("mail")
-def celery_child_killed_before_sending(cluster: Cluster, chance: Chance) -> Iterator[None]:
-    with _caught_sending(cluster, "hold"):
+of_senders = fault("mail", strikes_senders=True)
+
+
+@of_senders
+def celery_child_killed_before_sending(cluster: Cluster, chance: Chance) -> Iterator[Bite]:
+    with _caught_sending(cluster, "hold") as is_caught:
         _kill_children(cluster.workers)
-    yield
+    yield lambda: is_caught
 
 
-@fault("mail")
-def celery_child_killed_after_sending(cluster: Cluster, chance: Chance) -> Iterator[None]:
-    with _caught_sending(cluster, "hold-after"):
+@of_senders
+def celery_child_killed_after_sending(cluster: Cluster, chance: Chance) -> Iterator[Bite]:
+    with _caught_sending(cluster, "hold-after") as is_caught:
         _kill_children(cluster.workers)
-    yield
+    yield lambda: is_caught
 
 
-@fault("mail")
-def celery_parent_killed_before_sending(cluster: Cluster, chance: Chance) -> Iterator[None]:
+@of_senders
+def celery_parent_killed_before_sending(cluster: Cluster, chance: Chance) -> Iterator[Bite]:
     yield from _parents_killed(cluster, "hold")
 
 
-@fault("mail")
-def celery_parent_killed_after_sending(cluster: Cluster, chance: Chance) -> Iterator[None]:
+@of_senders
+def celery_parent_killed_after_sending(cluster: Cluster, chance: Chance) -> Iterator[Bite]:
     yield from _parents_killed(cluster, "hold-after")
 
 
-def _parents_killed(cluster: Cluster, mode: str) -> Iterator[None]:
-    with _caught_sending(cluster, mode):
+def _parents_killed(cluster: Cluster, mode: str) -> Iterator[Bite]:
+    with _caught_sending(cluster, mode) as is_caught:
         for worker in cluster.workers:
-            os.kill(worker.process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(worker.process.pid, signal.SIGKILL)
             worker.process.wait()
-    yield
+    yield lambda: is_caught
     for worker in cluster.workers:
         with suppress(ProcessLookupError):  # its child, if that outlived it
             os.killpg(worker.process.pid, signal.SIGKILL)
@@ -101,61 +112,75 @@ def _parents_killed(cluster: Cluster, mode: str) -> Iterator[None]:
 
 
 @fault("mail")
-def beat_killed(cluster: Cluster, chance: Chance) -> Iterator[None]:
+def beat_killed(cluster: Cluster, chance: Chance) -> Iterator[Bite]:
     cluster.beat.kill()
-    yield
+    yield None
     cluster.beat.start()
 
 
-@fault("mail")
-def mail_server_down(cluster: Cluster, chance: Chance) -> Iterator[None]:
+@of_senders
+def mail_server_down(cluster: Cluster, chance: Chance) -> Iterator[Bite]:
     cluster.mail.kill()
-    yield
+    yield None
     cluster.mail.start()
 
 
 @fault("mail")
-def mail_server_slow(cluster: Cluster, chance: Chance) -> Iterator[None]:
-    cluster.mail.be("slow")
-    yield
-    cluster.mail.be("accept")
+def mail_server_slow(cluster: Cluster, chance: Chance) -> Iterator[Bite]:
+    yield from _mail_server_is(cluster, "slow")
 
 
 @fault("mail")
-def mail_server_refuses(cluster: Cluster, chance: Chance) -> Iterator[None]:
-    cluster.mail.be("refuse")
-    yield
+def mail_server_refuses(cluster: Cluster, chance: Chance) -> Iterator[Bite]:
+    yield from _mail_server_is(cluster, "refuse")
+
+
+def _mail_server_is(cluster: Cluster, mode: str) -> Iterator[Bite]:
+    """In `mode`, and a worker has met with that."""
+    was_met = False
+    cluster.mail.be(mode)
+    yield lambda: was_met
+    was_met = cluster.mail.was_met()
     cluster.mail.be("accept")
 
 
 # --- Redis -----------------------------------------------------------------------------------------------------------
 
 
-@fault("redis")
-def redis_stopped(cluster: Cluster, chance: Chance) -> Iterator[None]:
+@fault("redis", least_seconds=OUTLASTS_TIME_OUTS)
+def redis_stopped(cluster: Cluster, chance: Chance) -> Iterator[Bite]:
     cluster.redis.pause()
-    yield
+    yield None
     cluster.redis.go_on()
 
 
 @fault("redis")
-def redis_killed(cluster: Cluster, chance: Chance) -> Iterator[None]:
+def redis_killed(cluster: Cluster, chance: Chance) -> Iterator[Bite]:
     cluster.redis.kill()
-    yield
+    yield None
     cluster.redis.start()
 
 
 @fault("redis")
-def redis_flushed(cluster: Cluster, chance: Chance) -> Iterator[None]:
+def redis_flushed(cluster: Cluster, chance: Chance) -> Iterator[Bite]:
     with redis.Redis.from_url(cluster.redis.url) as client:
         client.flushall()
-    yield
+    yield None
 
 
 @fault("redis")
-def redis_full(cluster: Cluster, chance: Chance) -> Iterator[None]:
+def redis_full(cluster: Cluster, chance: Chance) -> Iterator[Bite]:
     """It refuses every write."""
     with redis.Redis.from_url(cluster.redis.url) as client:
         client.config_set("maxmemory", 1)
-        yield
+        is_full = _refuses_to_write(client)
+        yield lambda: is_full
         client.config_set("maxmemory", 0)
+
+
+def _refuses_to_write(client: redis.Redis) -> bool:
+    try:
+        client.set("chaos", "")
+    except redis.ResponseError:
+        return True
+    return False

@@ -12,6 +12,7 @@ from pymongo.errors import PyMongoError
 from ledger_project.jsonio import timestamp
 from ledger_project.mongo import collection, database
 from ledger_project.tests.dumps import dump
+from ledger_project.tests.profiler import profiled
 from transactions import ledger, notices
 from transactions.models import NoticesDue, Transaction
 from transactions.posting import Transfer
@@ -36,6 +37,10 @@ def post(pair, amount: str = "1"):
 
 def groups_due() -> int:
     return NoticesDue.objects.count()
+
+
+def due() -> list[dict]:
+    return list(collection(NoticesDue).find(sort=[("_id", 1)]))
 
 
 def told() -> list[tuple]:
@@ -192,6 +197,26 @@ def test_a_group_whose_notice_the_database_refuses_holds_up_no_other(pair, refus
     assert notices.write_due(limit=2) == 1
     assert told() == owed(whole, pair=pair)
     assert groups_due() == 1
+
+
+def test_groups_are_written_together_by_one_insert_and_forgotten_by_one_delete(pair):
+    posted = [post(pair) for _ in range(5)]
+    with profiled() as commands:
+        assert notices.write_due(limit=5) == 5
+    written = [command["op"] for command in commands if command["op"] in ("insert", "remove")]
+    assert written == ["insert", "remove"]
+    assert told() == owed(*posted, pair=pair)
+
+
+def test_no_more_are_written_together_than_fit_and_one_that_does_not_fit_alone(pair, monkeypatch):
+    monkeypatch.setattr("transactions.notices.TOGETHER", 2)
+    payer, payee = pair
+    transfers = [Transfer(payer.user_id, payer.pk, payee.pk, Decimal(1), uuid4().hex) for _ in range(3)]
+    posted = [post(pair), *(outcome.transaction for outcome in ledger.post_together(transfers)), post(pair), post(pair)]
+    sizes = [[len(group["transactions"]) for group in parcel] for parcel in notices._together(due())]
+    assert sizes == [[1], [3], [1, 1]]
+    assert notices.write_due(limit=4) == 4
+    assert told() == owed(*posted, pair=pair)
 
 
 def test_many_writers_at_once_write_each_notice_once(pair):

@@ -1,0 +1,33 @@
+"""Meetings, by which the harness sees each thread of a web server.
+
+Threads share a queue: of any number of calls, the one that hangs may get none. So a call that names a meeting goes on
+only when as many as there are threads are in it at the same time.
+"""
+
+from collections.abc import Callable
+from threading import Barrier, BrokenBarrierError
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+from chaos.processes import WEB_THREADS
+
+HEADER = "X-Chaos-Meeting"
+PATIENCE_SECONDS = 3
+
+
+class EveryThread:
+    """Middleware of the web servers under test."""
+
+    meetings: dict[str, Barrier] = {}
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """The service's answer, or 503 when not every thread came in time."""
+        if name := request.headers.get(HEADER):
+            try:
+                self.meetings.setdefault(name, Barrier(WEB_THREADS)).wait(PATIENCE_SECONDS)
+            except BrokenBarrierError:
+                return JsonResponse({"code": "threads_missing"}, status=503)
+        return self.get_response(request)
