@@ -102,15 +102,22 @@ def _submit(order: Order) -> list[Result]:
     except (TooBusy, Overdue) as error:
         results = [error] * len(order)
     meters.answered(results, time.perf_counter() - began)
-    if order.attempts and (failed := _failed(order, results)):
-        notices.tell_of_failures(failed, in_milliseconds(timezone.now()))
+    if order.attempts:
+        for reason, failed in _failed(order, results).items():
+            notices.tell_of_failures(failed, in_milliseconds(timezone.now()), reason)
     return results
 
 
-def _failed(order: Order, results: list[Result]) -> list[Transfer]:
-    """The transfers of `order` that the database did not take. Staff who reverse something read it in the answer."""
-    pairs = zip(order.transfers, results, strict=True)
-    return [command for command, result in pairs if isinstance(result, NotPosted) and isinstance(command, Transfer)]
+def _failed(order: Order, results: list[Result]) -> dict[str, list[Transfer]]:
+    """The transfers of `order` that the database did not take, by what was said of them.
+
+    Not the reversals: staff read it in the answer.
+    """
+    found: dict[str, list[Transfer]] = {}
+    for command, result in zip(order.transfers, results, strict=True):
+        if isinstance(result, NotPosted) and isinstance(command, Transfer):
+            found.setdefault(result.message, []).append(command)
+    return found
 
 
 def _commit(orders: Sequence[Order], deadline: float, *, again: bool = True) -> list[list[Result]]:

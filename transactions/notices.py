@@ -20,7 +20,6 @@ from ledger_project.money import to_major
 from ledger_project.mongo import DUPLICATE_KEY, Document, Unit, database
 from transactions.models import NoticesDue, Transaction
 from transactions.posting import Transfer
-from transactions.refusals import NotPosted
 from users import notifications
 from users.models import Notification
 
@@ -139,7 +138,7 @@ def _insert_new(rows: list[Document]) -> None:
             raise ValueError(f"the database refuses a notice: {refused}") from None
 
 
-def tell_of_failures(transfers: Iterable[Transfer], now: datetime, reason: str = NotPosted.message) -> None:
+def tell_of_failures(transfers: Iterable[Transfer], now: datetime, reason: str) -> None:
     """Queue a failure notice for transfers that were accepted and then failed; if it cannot be, the answer has said so.
 
     It says the `reason` that the answer gave. One notice for each (initiator, key), however often the client tries: its
