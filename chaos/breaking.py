@@ -9,7 +9,7 @@ from typing import NamedTuple
 from chaos.network import ROOT
 from chaos.report import RESULTS
 
-MINUTES = "3"
+MINUTES = "6"  # at most
 
 
 class Break(NamedTuple):

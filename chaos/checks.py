@@ -253,8 +253,10 @@ class Checks:
 
     def _judge(self, said: str) -> None:
         """Raise Violation; not for an index that the harness itself has dropped: it is the harm that is to be found."""
-        answers = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
-        counts: dict[str, int] = answers[0]["counts"] if answers else {"no answer": 1}
+        answers: list[Document] = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+        counts: Document = answers[0].get("counts", {}) if answers else {}
+        if not counts:
+            raise Violation(f"verify_ledger gives no answer: {said[-1000:]}")
         if self.cluster.broken:
             counts.pop("index_missing", None)
         if counts:

@@ -95,7 +95,7 @@ def table(found: dict[str, Any]) -> str:
     rows = {
         "every check held, and the aim was reached": f"no: {found['verdict'][:200]}" if found["verdict"] else "yes",
         "acknowledged transfers": f"{sum(acknowledged.values()):,}",
-        "… from person to person, one by one and in batches": f"{acknowledged.get(ORDINARY, 0):,}",
+        "… paid by a person, one by one and in batches": f"{acknowledged.get(ORDINARY, 0):,}",
         "… initial funds": f"{acknowledged.get(ISSUED, 0):,}",
         "faults that had an effect, of so many kinds": f"{found['faults with an effect']}, {found['kinds of fault']}",
         "moments with three faults at once": found["mixed"],

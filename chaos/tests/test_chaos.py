@@ -202,7 +202,7 @@ def test_findings_of_verify_ledger_are_violations_and_an_index_that_the_harness_
     harness(broken="no version guard")._judge(found(index_missing=1))
     with pytest.raises(Violation, match="account_balance"):
         harness(broken="no version guard")._judge(found(index_missing=1, account_balance=2))
-    with pytest.raises(Violation, match="no answer"):
+    with pytest.raises(Violation, match="gives no answer"):
         harness()._judge("Traceback …")
 
 
