@@ -23,7 +23,15 @@ from accounts.models import Account
 from ledger_project.mongo import Document, collection, database, in_milliseconds
 from transactions import alerts
 from transactions.alerts import Found
-from transactions.invariants import ACCOUNT_FIELDS, START, Link, has_shape, head_findings, shape_findings
+from transactions.invariants import (
+    ACCOUNT_FIELDS,
+    START,
+    Link,
+    account_findings,
+    has_shape,
+    head_findings,
+    shape_findings,
+)
 from transactions.models import AccountProof
 from transactions.verification import LOWEST_ID, Report, Verifier
 
@@ -166,6 +174,7 @@ def _visit(verifier: Verifier, account: Document, proof: Document | None, work: 
         proof = _from_the_beginning(now, proof)
     before = Link(proof["sequence"], proof["hash"], proof["balance_minor"])
     if proof["is_complete"] and account["sequence"] == before.sequence:  # nothing was posted since
+        verifier.report.add(account_findings(account))
         verifier.report.add(head_findings(account, before))
         return True
     limit = max(work.budget - work.entries, 1)

@@ -1,6 +1,6 @@
 """The invariants of the ledger, pure: documents in, findings out. verification.py reads what they are applied to."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -9,13 +9,15 @@ from typing import Any, NamedTuple
 from bson import ObjectId
 
 from accounts.models import GENESIS, Account
+from ledger_project.money import UnknownCurrency, to_major
 from ledger_project.mongo import Document
 from transactions.models import Entry, Transaction
-from transactions.posting import entry_hash
+from transactions.posting import Reversal, Transfer, entry_hash
 
 # What is read of a document, and the type that each field must have.
 ACCOUNT_FIELDS = {
     "_id": ObjectId,
+    "user": ObjectId,
     "kind": str,
     "currency": str,
     "may_overdraw": bool,
@@ -44,9 +46,16 @@ TRANSACTION_FIELDS = {
     "currency": str,
     "status": str,
     "kind": str,
+    "initiator": ObjectId,
+    "idempotency_key": str,
+    "fingerprint": str,
     "debit_entry": ObjectId,
     "credit_entry": ObjectId,
+    "parties": list,
+    "created_at": datetime,
 }
+# What an entry and its transaction both say, besides the entry's own id and the accounts.
+SAID_TWICE = ("amount_minor", "currency", "created_at")
 # The transaction's fields that name the entry itself, its account, and the other account.
 SIDES = {
     Entry.Direction.DEBIT.value: ("debit_entry", "from_account", "to_account"),
@@ -55,6 +64,7 @@ SIDES = {
 SAME_ON_BOTH = (("amount_minor", "amount_minor"), ("currency", "currency"))
 # What a transaction has only when it is a reversal, or was reversed.
 LINKS = ("reverses", "reversed_by")
+OF_REVERSALS = (*LINKS, "reason")
 STATUSES, KINDS = frozenset(Transaction.Status.values), frozenset(Transaction.Kind.values)
 
 
@@ -67,6 +77,7 @@ class Code(StrEnum):
     ACCOUNT_UNKNOWN = "account_unknown"  # entries of an account that does not exist
     ACCOUNT_SEQUENCE = "account_sequence"  # the account counts more or fewer entries than there are
     ACCOUNT_BALANCE = "account_balance"  # the account's balance is not what its entries make
+    ACCOUNT_KIND = "account_kind"  # it may be overdrawn though it is no equity account, or the other way round
     ACCOUNT_CHAIN_HEAD = "account_chain_head"  # the account's head is not its last entry's hash
     ENTRY_SEQUENCE = "entry_sequence"  # a gap, or a number twice
     ENTRY_HASH = "entry_hash"  # the hash is not that of this entry on the one before it
@@ -79,6 +90,9 @@ class Code(StrEnum):
     ENTRY_MISSING = "entry_missing"  # an entry of the transaction does not exist
     TRANSACTION_ACCOUNTS = "transaction_accounts"  # both sides are one account, or one entry
     TRANSACTION_STATUS = "transaction_status"  # a status or kind that the ledger does not know
+    TRANSACTION_FINGERPRINT = "transaction_fingerprint"  # not that of what it says: a repeat would be refused
+    TRANSACTION_PARTIES = "transaction_parties"  # not its accounts and their owners: it is shown to others, or to none
+    TRANSACTION_INITIATOR = "transaction_initiator"  # it was not asked for by the payer
     REVERSAL_LINK = "reversal_link"  # a reversal and its original do not name each other
     ANCHOR_MISSING = "anchor_missing"  # an anchor that was given out is not in the ledger
     ANCHOR_DIFFERS = "anchor_differs"  # the ledger is not what the anchor stands for
@@ -181,6 +195,13 @@ def entry_findings(entry: Document, before: Link, account: Document) -> Iterator
         yield Finding(Code.BELOW_ZERO, entry["_id"], f"balance of account {account['_id']} after it is {after}")
 
 
+def account_findings(account: Document) -> Iterator[Finding]:
+    """Whether `account` may go below zero if and only if it is one that money enters the ledger by."""
+    if account["may_overdraw"] != (account["kind"] == Account.Kind.EQUITY):
+        message = f"may_overdraw is {account['may_overdraw']} of a {account['kind']} account"
+        yield Finding(Code.ACCOUNT_KIND, account["_id"], message)
+
+
 def head_findings(account: Document, link: Link) -> Iterator[Finding]:
     """Whether `account` says what its entries say, at the link that its sequence names."""
     if account["balance_minor"] != link.balance_minor:
@@ -202,8 +223,7 @@ def match_findings(entry: Document, transaction: Document | None) -> Iterator[Fi
         (itself, entry["_id"]),
         (own, entry["account"]),
         (other, entry["counter_account"]),
-        ("amount_minor", entry["amount_minor"]),
-        ("currency", entry["currency"]),
+        *((name, entry[name]) for name in SAID_TWICE),
     ):
         if (said := transaction.get(name)) != due:
             message = f"{name} of transaction {transaction['_id']} is {said}, the entry's is {due}"
@@ -224,7 +244,10 @@ def transaction_findings(transaction: Document, entries: dict[ObjectId, Document
 
 
 def standing_findings(transaction: Document) -> Iterator[Finding]:
-    """Whether `transaction` is one by itself: between two accounts, with a kind, a status, and the links these need."""
+    """Whether `transaction` is one by itself.
+
+    Between two accounts, with a kind, a status, the links that these need, and the fingerprint of what it says.
+    """
     subject = transaction["_id"]
     for one, two in (("from_account", "to_account"), ("debit_entry", "credit_entry")):
         if transaction[one] == transaction[two]:
@@ -238,6 +261,43 @@ def standing_findings(transaction: Document) -> Iterator[Finding]:
             said = f"{link} is {transaction.get(link)}"
             message = f"{said} of a {transaction['kind']} that is {transaction['status']}"
             yield Finding(Code.REVERSAL_LINK, subject, message)
+    if transaction["fingerprint"] != (due_fingerprint := _fingerprint(transaction)):
+        message = f"fingerprint is {transaction['fingerprint']}, what it says makes {due_fingerprint}"
+        yield Finding(Code.TRANSACTION_FINGERPRINT, subject, message)
+
+
+def _fingerprint(transaction: Document) -> str | None:
+    """That of the command which `transaction` says it was made of; None where no command says that."""
+    initiator, key = transaction["initiator"], transaction["idempotency_key"]
+    if transaction["kind"] == Transaction.Kind.REVERSAL:
+        return Reversal(initiator, transaction.get("reverses"), transaction.get("reason"), key).fingerprint
+    payer = transaction["from_account"] if transaction["kind"] == Transaction.Kind.TRANSFER else None
+    try:
+        amount = to_major(transaction["amount_minor"], transaction["currency"])
+    except UnknownCurrency:
+        return None
+    return Transfer(initiator, payer, transaction["to_account"], amount, key).fingerprint
+
+
+def owner_findings(transaction: Document, owners: Mapping[ObjectId, Any]) -> Iterator[Finding]:
+    """Whether `transaction` was asked for by the payer, and names both owners; `owners` are those of its accounts.
+
+    A reversal is asked for by staff. Of an account that does not exist other findings tell.
+    """
+    accounts = [transaction["from_account"], transaction["to_account"]]
+    if any(account not in owners for account in accounts):
+        return
+    payer, payee = (owners[account] for account in accounts)
+    if transaction["parties"] != (due := list(dict.fromkeys((*accounts, payer, payee)))):
+        message = f"parties are {_listed(transaction['parties'])}, its accounts and their owners {_listed(due)}"
+        yield Finding(Code.TRANSACTION_PARTIES, transaction["_id"], message)
+    if transaction["kind"] != Transaction.Kind.REVERSAL and transaction["initiator"] != payer:
+        message = f"initiator is {transaction['initiator']}, the owner of account {accounts[0]} is {payer}"
+        yield Finding(Code.TRANSACTION_INITIATOR, transaction["_id"], message)
+
+
+def _listed(ids: Sequence[Any]) -> str:
+    return ", ".join(map(str, ids))
 
 
 def reversal_findings(transaction: Document, linked: dict[ObjectId, Document]) -> Iterator[Finding]:

@@ -28,9 +28,11 @@ from transactions.invariants import (
     Finding,
     Link,
     Total,
+    account_findings,
     entry_findings,
     has_shape,
     head_findings,
+    owner_findings,
     shape_findings,
     standing_findings,
     total_findings,
@@ -65,6 +67,7 @@ class _Offline:
     def __init__(self, report: Report) -> None:
         self.report = report
         self.accounts: dict[ObjectId, Document] = {}
+        self.owners: dict[ObjectId, ObjectId] = {}
         self.account: Document | None = None  # whose entries are passing by
         self.link: Link = START
         self.entries_left = self.links_left = 0
@@ -75,6 +78,8 @@ class _Offline:
             self.report.add(shape_findings(document, FIELDS[name]))
         elif name == Account._meta.db_table:
             self.report.accounts += 1
+            self.report.add(account_findings(document))
+            self.owners[document["_id"]] = document["user"]
             self.accounts[document["_id"]] = {field: document[field] for field in ACCOUNT_FIELDS}
         elif name == Entry._meta.db_table:
             self._entry(document)
@@ -125,6 +130,7 @@ class _Offline:
     def _transaction(self, transaction: Document) -> None:
         self.report.transactions += 1
         self.report.add(standing_findings(transaction))
+        self.report.add(owner_findings(transaction, self.owners))
         for direction in SIDES:
             self.entries_left = (self.entries_left - _fact(_of_side(transaction, direction))) % MODULUS
         if "reverses" in transaction:
@@ -151,13 +157,17 @@ def _fact(*said: Any) -> int:
 def _of_entry(entry: Document) -> tuple[Any, ...]:
     """What an entry says of itself."""
     own = (entry["_id"], entry["transaction"], entry["direction"], entry["account"], entry["counter_account"])
-    return (*own, int(entry["amount_minor"]), entry["currency"])
+    return (*own, *_said_twice(entry))
 
 
 def _of_side(transaction: Document, direction: str) -> tuple[Any, ...]:
     """What a transaction says of its entry of this direction."""
     itself, own, other = (transaction[field] for field in SIDES[direction])
-    return itself, transaction["_id"], direction, own, other, int(transaction["amount_minor"]), transaction["currency"]
+    return itself, transaction["_id"], direction, own, other, *_said_twice(transaction)
+
+
+def _said_twice(document: Document) -> tuple[Any, ...]:
+    return int(document["amount_minor"]), document["currency"], document["created_at"]
 
 
 def _of_reversal(made: Document) -> tuple[Any, ...]:

@@ -59,7 +59,8 @@ def _log_once(original: Transaction, outcome: Outcome, reason: str) -> None:
     """Log what happened to `original`, on a replay as well: who posted it may have died before.
 
     The ledger posts in groups, in whose transaction no entry of the log belongs. The entry has the id of the reversal,
-    so of however many that log it, at once or later, one does.
+    so of however many that log it, at once or later, one does. If all die first the log lacks the address that it came
+    from, and nothing else: who, when and why stand on the reversal (docs/reliability.md).
     """
     change = {"status": (Transaction.Status.COMPLETED.value, Transaction.Status.REVERSED.value)}
     audit.record_once(outcome.transaction.pk, original, change, reason=reason)

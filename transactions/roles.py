@@ -1,7 +1,8 @@
 """MongoDB's roles for this ledger: who may do what to which collection, as far as the server can tell (ADR 0015).
 
-A role knows collections and actions; it knows neither fields nor what a document was before. Nobody here may bypass a
-validator. What the application has no right to do to the ledger, no defect of it and no stolen password of it can do.
+A role knows collections and actions; it knows neither fields nor what a document was before. Nobody here may write past
+a validator; the migrator, who makes them, may change them (collMod). What the application has no right to do to the
+ledger, no defect of it and no stolen password of it can do.
 """
 
 from typing import Any

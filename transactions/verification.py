@@ -34,17 +34,20 @@ from transactions.invariants import (
     ACCOUNT_FIELDS,
     ENTRY_FIELDS,
     LINKS,
+    OF_REVERSALS,
     START,
     TRANSACTION_FIELDS,
     Code,
     Finding,
     Link,
     Total,
+    account_findings,
     entry_findings,
     has_shape,
     head_findings,
     index_findings,
     match_findings,
+    owner_findings,
     reversal_findings,
     shape_findings,
     total_findings,
@@ -305,6 +308,7 @@ class Verifier:
 
     def _follow(self, account: Document, entries: Iterable[Document], link: Link) -> Link:
         """Where `entries`, behind `link`, lead; the head of `account` is looked at where its sequence is reached."""
+        self.report.add(account_findings(account))
         if account["sequence"] == link.sequence:
             self.report.add(head_findings(account, link))
         for entry in entries:
@@ -324,15 +328,18 @@ class Verifier:
             self.report.add([Finding(Code.ACCOUNT_SEQUENCE, account["_id"], message)])
 
     def _transactions(self, filter_: Document) -> None:
-        stream = self._find(TRANSACTIONS, filter_, [*TRANSACTION_FIELDS, *LINKS])
+        stream = self._find(TRANSACTIONS, filter_, [*TRANSACTION_FIELDS, *OF_REVERSALS])
         for batch in self._batches(stream, TRANSACTION_FIELDS):
             self.report.transactions += len(batch)
             ids = {transaction[side] for transaction in batch for side in ("debit_entry", "credit_entry")}
             entries = self._by_id(ENTRIES, ids, ["transaction"])
+            named = {transaction[side] for transaction in batch for side in ("from_account", "to_account")}
+            owners = {key: found.get("user") for key, found in self._by_id(ACCOUNTS, named, ["user"]).items()}
             links = {transaction[link] for transaction in batch for link in LINKS if link in transaction}
             linked = self._by_id(TRANSACTIONS, links, [*TRANSACTION_FIELDS, *LINKS]) if links else {}
             for transaction in batch:
                 self.report.add(transaction_findings(transaction, entries))
+                self.report.add(owner_findings(transaction, owners))
                 self.report.add(reversal_findings(transaction, linked))
 
     def _batches(self, stream: Iterable[Document], fields: dict[str, type]) -> Iterator[list[Document]]:

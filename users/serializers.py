@@ -42,13 +42,11 @@ class RegisterRequest(RequestSerializer):
 
 
 class LoginRequest(RequestSerializer):
-    """`{email, password}`, a code of the second factor for who has one, and `refresh`.
-
-    However long they are: what nobody can have is as wrong as any other, and answered in the same way and time.
-    """
+    """`{email, password}`, a code of the second factor for who has one, and `refresh`."""
 
     missing_message = "email and password are required"
 
+    # However long: what nobody can have is as wrong as any other, and answered in the same way and time.
     email = serializers.CharField(min_length=1)
     password = serializers.CharField(min_length=1, trim_whitespace=False)
     otp = serializers.CharField(

@@ -113,7 +113,7 @@ def test_what_was_put_right_is_cleared_by_the_next_full_pass_and_alarms_when_it_
 
     change("entries", broken["_id"], created_at=broken["_id"].generation_time)
     a_round(NOW + 2 * DAY)
-    assert findings(cleared_at=None) == ["entry_hash"]
+    assert findings(cleared_at=None) == ["entry_hash", "transaction_differs"]
     assert Notification.objects.filter(kind=Notification.Kind.LEDGER_FINDING).count() == 2
 
 

@@ -1,11 +1,13 @@
 """The whole service under the roles of ADR 0015, on a mongod with authentication and TLS, and its attempts to cheat."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -18,6 +20,7 @@ from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
 from ledger_project.embedded import free_port
+from ledger_project.tests.test_openapi import operations
 from transactions.roles import ROLES
 from transactions.tests.secured import ADMINISTRATOR, DATABASE, SecuredMongo
 from users.tests.processes import PROJECT, WEB, WORKER, running
@@ -32,6 +35,7 @@ SET_UP = """
 from django.core.management import call_command
 call_command("create_system_user", email="system@example.com")
 call_command("create_staff_user", email="staff@example.com")
+call_command("create_staff_user", email="checker@example.com")
 call_command("seed_system_funds", amount="500", key="first", system_user="system@example.com")
 """
 AUDIT = """
@@ -87,6 +91,18 @@ class World:
     def database(self, user: str) -> Database[dict[str, Any]]:
         return pymongo.MongoClient(self.server.uri_of(user))[DATABASE]
 
+    def letters(self) -> list[str]:
+        """What was mailed, as plain text."""
+        files = sorted((self.directory / "mail").glob("*"))
+        messages = [message_from_bytes(file.read_bytes(), policy=policy.default) for file in files]
+        return [message.get_body(("plain",)).get_content() for message in messages]
+
+    def link_to(self, page: str) -> str:
+        """The secret behind the link to `page` that was mailed, once it was."""
+        found: list[str] = []
+        wait_until(lambda: found.extend(re.findall(rf"/{page}/#(\S+)", "\n".join(self.letters()))) or found)
+        return found[-1]
+
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
@@ -111,7 +127,9 @@ def application(world: World) -> Iterator[Database[dict[str, Any]]]:
 
 
 class Caller:
-    """The API as one user calls it."""
+    """The API as one user calls it; `called` has what all of them did."""
+
+    called: set[str] = set()
 
     def __init__(self, base: str) -> None:
         self.base = base
@@ -122,6 +140,7 @@ class Caller:
             method, f"{self.base}/api/{path}", json=body, params=query, headers=self.headers, timeout=60
         )
         assert answer.status_code == expect, f"{method} {path}: {answer.status_code} {answer.text}"
+        self.called.add(f"{method} /api/{path.strip('/')}")
         return answer.json() if "json" in answer.headers["Content-Type"] else answer.content
 
     def enter(self, path: str, expect: int, **who: str) -> "Caller":
@@ -161,46 +180,77 @@ def test_the_whole_service_works_under_the_application_s_role(world: World, base
     def transfer(amount: int) -> dict[str, Any]:
         return {"fromAccount": payer, "toAccount": payee, "amount": amount, "idempotencyKey": uuid4().hex}
 
-    funds = {"toAccount": payer, "amount": 500, "idempotencyKey": "f1"}
+    funds = {"toAccount": payer, "amount": 2000, "idempotencyKey": "f1"}
     system("POST", "transactions/system/initial-funds", funds, expect=201)
     system("POST", "transactions/system/initial-funds/batch", {"transfers": [funds | {"idempotencyKey": "f2"}]})
     made = asha("POST", "transactions/", transfer(100), expect=201)["transaction"]["_id"]
     asha("POST", "transactions/batch", {"transfers": [transfer(10), transfer(20)]})
     staff("POST", f"transactions/{made}/reverse", {"reason": "wrong payee"}, expect=201)
-    assert asha("GET", f"accounts/balance/{payer}")["balance"] == 970
+    large = asha("POST", "transactions/", transfer(1500), expect=201)["transaction"]["_id"]
+    request = staff("POST", f"transactions/{large}/reverse", {"reason": "wrong payee"}, expect=202)["request"]["_id"]
+    with admin(base, "checker@example.com") as act:
+        act(f"transactions/approvalrequest/{request}/approve_this/")
+    assert asha("GET", f"accounts/balance/{payer}")["balance"] == 3970
     for path in ("", f"{payer}", f"{payer}/entries", f"{payer}/statement", f"{payer}/history", f"{payer}/balance"):
         asha("GET", f"accounts/{path}")
     assert asha("GET", f"accounts/{payer}/statement", format="csv").startswith(b"")
-    for path in ("transactions/", f"transactions/{made}", "auth/me", "schema"):
+    for path in ("transactions/", f"transactions/{made}", "auth/me", "schema", "docs"):
         asha("GET", path)
+    _sessions_and_passwords(world, ben, "ben@example.com")
     ben("POST", "auth/logout")
     ben("GET", "auth/me", expect=401)
 
-    _staff_look_and_freeze(base, payee)
+    with admin(base, "staff@example.com") as act:
+        act(f"accounts/account/{payee}/freeze_this/")
     asha("POST", "transactions/", transfer(1), expect=400)
 
-    mail = world.directory / "mail"
-    wait_until(lambda: any("Asha" in file.read_text() for file in mail.glob("*")), seconds=60)
+    wait_until(lambda: any("Asha" in letter for letter in world.letters()))
     world.manage("ledger_application", "shell", "-c", AUDIT)
     assert "The ledger is whole" in world.manage("ledger_application", "verify_ledger")
     assert "The ledger is whole" in world.manage("ledger_auditor", "verify_ledger")
+    assert [f"{method} {path}" for method, path, _ in operations() if not _was_called(method, path)] == []
 
 
-def _staff_look_and_freeze(base: str, account: str) -> None:
+def _sessions_and_passwords(world: World, user: Caller, email: str) -> None:
+    """All that a user does about being logged in; ends logged in, with the same password."""
+    session = user("POST", "auth/login", {"email": email, "password": PASSWORD, "refresh": True})
+    user("POST", "auth/refresh", {"refreshToken": session["refreshToken"]})
+    (listed,) = user("GET", "auth/sessions")["sessions"]
+    user("DELETE", f"auth/sessions/{listed['_id']}")
+    user("DELETE", "auth/sessions")
+    user("GET", "auth/me", expect=401)
+    user.enter("login", 200, email=email)
+
+    user("POST", "auth/verify-email/resend", {"email": email}, expect=202)
+    user("POST", "auth/verify-email", {"token": world.link_to("verify-email")})
+    user("POST", "auth/password", {"currentPassword": PASSWORD, "newPassword": "staple-wagon-71"})
+    user("POST", "auth/password-reset", {"email": email}, expect=202)
+    user("POST", "auth/password-reset/confirm", {"token": world.link_to("reset-password"), "newPassword": PASSWORD})
+    user.enter("login", 200, email=email)
+
+
+def _was_called(method: str, path: str) -> bool:
+    """Whether anybody called the operation; pages and probes, which have no token, are looked at elsewhere."""
+    pattern = re.compile(f"{method.upper()} {re.sub(r'{[^}]+}', '[^/ ]+', path.rstrip('/'))}")
+    return not path.startswith("/api/") or any(map(pattern.fullmatch, Caller.called))
+
+
+@contextmanager
+def admin(base: str, email: str) -> Iterator[Callable[[str], None]]:
+    """The admin as a member of staff uses it: all its pages, and the given actions."""
     with requests.Session() as browser:
         browser.get(f"{base}/admin/login/", timeout=60)
-        form = {
-            "username": "staff@example.com",
-            "password": PASSWORD,
-            "csrfmiddlewaretoken": browser.cookies["csrftoken"],
-        }
+        form = {"username": email, "password": PASSWORD, "csrfmiddlewaretoken": browser.cookies["csrftoken"]}
         entered = browser.post(f"{base}/admin/login/?next=/admin/", form, headers={"Referer": base}, timeout=60)
         assert "Log in" not in entered.text
         for page in ADMIN_PAGES:
             assert browser.get(base + page, timeout=60).status_code == 200, page
-        reason = {"reason": "a test", "_form_submitted": "True", "csrfmiddlewaretoken": browser.cookies["csrftoken"]}
-        address = f"{base}/admin/accounts/account/{account}/freeze_this/"
-        assert browser.post(address, reason, headers={"Referer": base}, timeout=60).ok
+
+        def act(action: str) -> None:
+            said = {"reason": "a test", "_form_submitted": "True", "csrfmiddlewaretoken": browser.cookies["csrftoken"]}
+            assert browser.post(f"{base}/admin/{action}", said, headers={"Referer": base}, timeout=60).ok
+
+        yield act
 
 
 CHEATS: dict[str, Callable[[Database[dict[str, Any]]], object]] = {

@@ -1,5 +1,7 @@
 """Tampering with a real database in every way: each has its finding, wherever a batch ends."""
 
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -8,7 +10,7 @@ from bson import Int64, ObjectId
 from ledger_project.mongo import database
 from transactions import ledger, verification
 from transactions.invariants import Code
-from transactions.posting import Reversal, entry_hash
+from transactions.posting import Reversal, Transfer, entry_hash
 from transactions.tests.tampering import Ledger, chained, change, entry, found, insert, transaction
 from transactions.verification import verify
 
@@ -40,7 +42,7 @@ class TestATamperedEntry:
 
     def test_with_another_time(self, books: Ledger) -> None:
         change("entries", entry(books.alice, 2)["_id"], created_at=entry(books.alice, 2)["_id"].generation_time)
-        assert found() == {"entry_hash": 1}
+        assert found() == {"entry_hash": 1, "transaction_differs": 1}
 
     def test_with_another_hash(self, books: Ledger) -> None:
         change("entries", entry(books.alice, 2)["_id"], hash="f" * 64)
@@ -89,7 +91,7 @@ class TestATamperedEntry:
             created_at=forged["created_at"],
             hash=entry_hash(entry(books.alice, 3)["hash"], forged),
         )
-        assert found() == {"account_chain_head": 1}
+        assert found() == {"account_chain_head": 1, "transaction_differs": 1}
 
     def test_forged_with_a_right_hash_in_the_middle_of_the_chain(self, books: Ledger) -> None:
         middle = entry(books.alice, 2)
@@ -100,7 +102,7 @@ class TestATamperedEntry:
             created_at=forged["created_at"],
             hash=entry_hash(entry(books.alice, 1)["hash"], forged),
         )
-        assert found() == {"entry_hash": 1}
+        assert found() == {"entry_hash": 1, "transaction_differs": 1}
 
     @pytest.mark.parametrize("account", [ObjectId("0" * 23 + "1"), ObjectId("f" * 24)])
     def test_of_an_account_that_there_is_not(self, books: Ledger, account: ObjectId) -> None:
@@ -143,19 +145,50 @@ class TestATamperedTransaction:
 
     def test_with_another_amount(self, books: Ledger) -> None:
         change("transactions", transaction(books.alice, 2)["_id"], amount_minor=1)
-        assert found() == {"transaction_differs": 2}
+        assert found() == {"transaction_differs": 2, "transaction_fingerprint": 1}
 
     def test_with_another_currency(self, books: Ledger) -> None:
         change("transactions", transaction(books.alice, 2)["_id"], currency="USD")
         assert found() == {"transaction_differs": 2}
 
+    def test_with_a_currency_that_there_is_not(self, books: Ledger) -> None:
+        change("transactions", transaction(books.alice, 2)["_id"], currency="???")
+        assert found() == {"transaction_differs": 2, "transaction_fingerprint": 1}
+
+    def test_with_another_time(self, books: Ledger) -> None:
+        made = transaction(books.alice, 2)["_id"]
+        change("transactions", made, created_at=made.generation_time)
+        assert found() == {"transaction_differs": 2}
+
+    def test_with_another_fingerprint(self, books: Ledger) -> None:
+        change("transactions", transaction(books.alice, 2)["_id"], fingerprint="f" * 64)
+        assert found() == {"transaction_fingerprint": 1}
+
+    def test_that_calls_itself_initial_funds(self, books: Ledger) -> None:
+        change("transactions", transaction(books.alice, 2)["_id"], kind="INITIAL_FUNDS")
+        assert found() == {"transaction_fingerprint": 1}
+
+    def test_with_other_parties(self, books: Ledger) -> None:
+        made = transaction(books.alice, 2)
+        change("transactions", made["_id"], parties=made["parties"][:-1])
+        assert found() == {"transaction_parties": 1}
+
+    def test_with_another_initiator(self, books: Ledger) -> None:
+        change("transactions", transaction(books.alice, 2)["_id"], initiator=ObjectId())
+        assert found() == {"transaction_initiator": 1}
+
     def test_with_another_payer(self, books: Ledger) -> None:
         change("transactions", transaction(books.alice, 2)["_id"], from_account=ObjectId())
-        assert found() == {"transaction_differs": 2}
+        assert found() == {"transaction_differs": 2, "transaction_fingerprint": 1}
 
     def test_that_pays_its_own_payer(self, books: Ledger) -> None:
         change("transactions", transaction(books.alice, 2)["_id"], to_account=books.alice)
-        assert found() == {"transaction_accounts": 1, "transaction_differs": 2}
+        assert found() == {
+            "transaction_accounts": 1,
+            "transaction_differs": 2,
+            "transaction_fingerprint": 1,
+            "transaction_parties": 1,
+        }
 
     def test_whose_debit_is_its_credit(self, books: Ledger) -> None:
         made = transaction(books.alice, 2)
@@ -202,15 +235,19 @@ class TestATamperedReversal:
 
     def test_that_names_another_original(self, made: Any, books: Ledger) -> None:
         change("transactions", made[1]["_id"], reverses=transaction(books.alice, 2)["_id"])
-        assert found() == {"reversal_link": 2, "reversal_differs": 1}
+        assert found() == {"reversal_link": 2, "reversal_differs": 1, "transaction_fingerprint": 1}
+
+    def test_with_another_reason(self, made: Any) -> None:
+        change("transactions", made[1]["_id"], reason="Fraud")
+        assert found() == {"transaction_fingerprint": 1}
 
     def test_that_calls_itself_a_transfer(self, made: Any) -> None:
         change("transactions", made[1]["_id"], kind="TRANSFER")
-        assert found() == {"reversal_link": 1}
+        assert found() == {"reversal_link": 1, "transaction_fingerprint": 1, "transaction_initiator": 1}
 
     def test_with_a_kind_that_there_is_not(self, made: Any) -> None:
         change("transactions", made[0]["_id"], kind="GIFT")
-        assert found() == {"transaction_status": 1}
+        assert found() == {"transaction_status": 1, "transaction_fingerprint": 1}
 
     def test_that_was_marked_by_hand_without_money_moving(self, books: Ledger) -> None:
         change("transactions", transaction(books.alice, 3)["_id"], status="REVERSED")
@@ -282,7 +319,19 @@ class TestATamperedAccount:
         books.pay(900)
         if not still_may:
             change("accounts", books.alice, may_overdraw=False)
-        assert found() == {"below_zero": 1}
+        assert found() == {"below_zero": 1, **({"account_kind": 1} if still_may else {})}
+
+    @pytest.mark.parametrize("fields", [{"may_overdraw": True}, {"kind": "EQUITY"}])
+    def test_that_could_go_below_zero_or_has_the_kind_that_may(self, books: Ledger, fields: dict[str, Any]) -> None:
+        change("accounts", books.bob, **fields)
+        assert found() == {"account_kind": 1}
+
+    def test_with_another_owner(self, books: Ledger) -> None:
+        """Bob got three transfers; Alice made three, and got one."""
+        change("accounts", books.bob, user=ObjectId())
+        assert found() == {"transaction_parties": 3}
+        change("accounts", books.alice, user=ObjectId())
+        assert found() == {"transaction_parties": 4, "transaction_initiator": 3}
 
 
 class TestMoneyFromNowhere:
@@ -290,7 +339,9 @@ class TestMoneyFromNowhere:
         made = transaction(books.bob, 3)
         forged = chained(books.bob, transaction=ObjectId())
         amount = {"amount_minor": forged["amount_minor"], "debit_entry": ObjectId(), "credit_entry": forged["_id"]}
-        insert("transactions", made | amount | {"_id": forged["transaction"], "idempotency_key": "forged"})
+        said = Transfer(made["initiator"], made["from_account"], made["to_account"], Decimal(5), "forged")
+        named = {"_id": forged["transaction"], "idempotency_key": "forged", "fingerprint": said.fingerprint}
+        insert("transactions", made | amount | named)
         insert("entries", forged)
         change(
             "accounts",
@@ -300,3 +351,22 @@ class TestMoneyFromNowhere:
             chain_head=forged["hash"],
         )
         assert found() == {"sum_not_zero": 1, "entry_missing": 1}
+
+
+class TestWhatNothingFinds:
+    """docs/security.md and ADR 0015 name it: who says otherwise has to change both."""
+
+    def test_another_key_after_which_a_repeat_pays_again(self, books: Ledger) -> None:
+        change("transactions", transaction(books.alice, 2)["_id"], idempotency_key="another")
+        assert found() == {}
+
+    @pytest.mark.parametrize("fields", [{"status": "FROZEN"}, {"kind": "EQUITY", "may_overdraw": True}])
+    def test_another_status_of_an_account_and_a_kind_that_may_go_below_zero(self, books: Ledger, fields: Any) -> None:
+        change("accounts", books.bob, **fields)
+        assert found() == {}
+
+    def test_another_reason_with_its_fingerprint(self, books: Ledger) -> None:
+        reversal = Reversal(ObjectId(), transaction(books.alice, 3)["_id"], "wrong", "k")
+        made = ledger.post(reversal).transaction.pk
+        change("transactions", made, reason="fraud", fingerprint=replace(reversal, reason="fraud").fingerprint)
+        assert found() == {}
