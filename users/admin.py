@@ -166,20 +166,20 @@ class UserAdmin(LedgerModelAdmin, DjangoUserAdmin):
         else:
             save(request, obj, form, change)
 
-    @display(description="staff sessions", empty_value="none")
-    def sessions(self, user: User) -> str | None:
+    @display(description="staff sessions")
+    def sessions(self, user: User) -> str:
         """How many there are in the admin, and until when; not their keys, for these are as good as passwords."""
         ends = sorted(Session.objects.filter(user=user, expire_date__gt=timezone.now()).values_list("expire_date"))
-        return f"{len(ends)}, the last until {_to_the_minute(ends[-1][0])}" if ends else None
+        return f"{len(ends)}, the last until {_to_the_minute(ends[-1][0])}" if ends else "none"
 
-    @display(description="API sessions", empty_value="none")
-    def api_sessions(self, user: User) -> SafeString | None:
+    @display(description="API sessions")
+    def api_sessions(self, user: User) -> SafeString | str:
         """As the user sees them: from which device and network, and when each was last used."""
         rows = (
             (each.user_agent or "Unknown device", each.address or "an unknown network", _to_the_minute(each.used_at))
             for each in sessions_of(user, current=None)
         )
-        return format_html_join("", "<p>{}<br>from {}, last used {}</p>", rows) or None
+        return format_html_join("", '<p class="mb-2"><b>{}</b><br>from {}, last used {}</p>', rows) or "none"
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """The form; when another request took the e-mail after the form had looked, word of that."""

@@ -341,7 +341,7 @@ def test_the_page_of_a_user_shows_its_sessions_of_the_api_and_no_key_to_them(roo
     begin(user=user, device=phone), begin(user=other, device=Device("Another's", ""))
     session = ApiSession.objects.get(user=user)
     page = root.get(f"{USERS}{user.pk}/change/").content.decode()
-    assert f"<p>Phone &lt;b&gt;<br>from 10.1.2.0/24, last used {session.used_at:%Y-%m-%d %H:%M} (UTC)</p>" in page
+    assert f"<b>Phone &lt;b&gt;</b><br>from 10.1.2.0/24, last used {session.used_at:%Y-%m-%d %H:%M} (UTC)</p>" in page
     assert not [word for word in ("Lost laptop", "Another&#x27;s", session.refresh_hash) if word in page]
 
 
