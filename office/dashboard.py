@@ -15,7 +15,7 @@ from ledger_project.mongo import Document, collection
 from office import rollups
 from office.figures import DAYS, Hours, Period, added, change, percentile
 from office.models import EngineHour, HourlyMovement, Verification
-from transactions.models import NoticesDue, Transaction
+from transactions.models import ApprovalRequest, NoticesDue, Transaction
 from users.models import Notification
 
 QUEUE_SHOWN = 10_000  # rows of the outbox are counted up to here
@@ -162,6 +162,12 @@ def queue() -> Queue:
     first = due.find_one({}, sort=[("_id", 1)]) or {"created_at": None}
     oldest = min(filter(None, (waiting["oldest"], first["created_at"])), default=None)
     return Queue(untold, waiting["waiting"], failed, oldest)
+
+
+def pending_approvals() -> int:
+    """How many requests wait for a decision, counted up to QUEUE_SHOWN by a small index."""
+    pending = {"status": ApprovalRequest.Status.PENDING.value}
+    return collection(ApprovalRequest).count_documents(pending, limit=QUEUE_SHOWN, hint="of_status")
 
 
 def engine(period: Period) -> Engine:

@@ -43,6 +43,8 @@ def dashboard_callback(request: HttpRequest, context: dict[str, Any]) -> dict[st
         context["accounts"] = _shares(counts, _ACCOUNT_FILTERS, "accounts.account", currency=currency)
     if sees["users.user"]:
         context["users"] = _shares(dashboard.users(), _USER_FILTERS, "users.user")
+    if sees["transactions.approvalrequest"]:
+        context["approvals"] = dashboard.pending_approvals()
     if sees["users.notification"]:
         context |= {"queue": dashboard.queue(), "queue_shown": dashboard.QUEUE_SHOWN}
     return context
@@ -157,7 +159,13 @@ def _list(model: str, **filters: str) -> str:
     return f"{address}?{urlencode(filters)}" if filters else address
 
 
-_LISTS = ("transactions.transaction", "accounts.account", "users.user", "users.notification")
+_LISTS = (
+    "transactions.transaction",
+    "transactions.approvalrequest",
+    "accounts.account",
+    "users.user",
+    "users.notification",
+)
 _CUSTOMER = {"kind__exact": "CUSTOMER"}
 _ACCOUNT_FILTERS: dict[str, tuple[str, dict[str, str]]] = {
     "ACTIVE": ("Active", {"status__exact": "ACTIVE", **_CUSTOMER}),

@@ -1,6 +1,6 @@
 """Staff's pages for transactions and entries: to look at. Corrections are new transactions, posted by the ledger."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from bson import ObjectId
 from django.contrib import admin, messages
@@ -21,7 +21,7 @@ from accounts.models import Account
 from ledger_project.admin import ReadOnlyAdmin, attach, breakable, link, moment, money, related_link
 from ledger_project.errors import LedgerError
 from ledger_project.reasons import ReasonForm, dialog, leave
-from transactions import approval_admin, audit_admin, history, reversing  # noqa: F401  (importing registers)
+from transactions import approval_admin, approvals, audit_admin, history, reversing  # noqa: F401  (importing registers)
 from transactions.models import ApprovalRequest, Entry, Transaction
 from transactions.posting import Reversal
 from transactions.reversing import MAY_REVERSE
@@ -172,12 +172,21 @@ class TransactionAdmin(_Shown, ReadOnlyAdmin):
         ("created", "updated"),
         ("reversal_of", "undone_by"),
         "reason",
+        "asked_back",
         "key",
         "asked",
         "told",
     )
     updated = moment("updated_at", "updated")
     actions_detail = ("reverse_this",)
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """The transaction, with the request to reverse it that is open, if there is one and it may be seen."""
+        found = super().get_object(request, object_id, from_field)
+        if found is not None:
+            may_see = acting(request).has_perm("transactions.view_approvalrequest")
+            found.open_request = approvals.open_reversal_of(found.pk) if may_see else None
+        return found
 
     def has_reverse_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
         """Whoever may reverse transactions."""
@@ -227,12 +236,14 @@ class TransactionAdmin(_Shown, ReadOnlyAdmin):
                 return found
         return queryset.filter(idempotency_key=term)
 
-    def get_fields(self, request: HttpRequest, obj: Transaction | None = None) -> list:
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list:
         """Links and reason only where there are any."""
-        hidden = {("reversal_of", "undone_by"), "reason"}
-        if obj and (obj.reverses or obj.reversed_by):
-            hidden = set() if obj.reason else {"reason"}
-        return [field for field in self.fields if field not in hidden]
+        shown = {
+            ("reversal_of", "undone_by"): obj and (obj.reverses or obj.reversed_by),
+            "reason": obj and obj.reason,
+            "asked_back": obj and obj.open_request,
+        }
+        return [field for field in self.fields if shown.get(field, True)]
 
     @display(description="reverses")
     def reversal_of(self, transaction: Transaction) -> SafeString | None:
@@ -243,6 +254,12 @@ class TransactionAdmin(_Shown, ReadOnlyAdmin):
     def undone_by(self, transaction: Transaction) -> SafeString | None:
         """The reversal of one that was reversed."""
         return transaction.reversed_by and link(Transaction, transaction.reversed_by, transaction.reversed_by)
+
+    @display(description="reversal requested")
+    def asked_back(self, transaction: Any) -> SafeString:
+        """The open request to reverse it."""
+        request = transaction.open_request
+        return link(ApprovalRequest, request.pk, request.get_status_display().capitalize())
 
     @display(description="from")
     def payer(self, transaction: Transaction) -> SafeString:

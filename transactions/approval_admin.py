@@ -35,6 +35,11 @@ class FundsForm(ReasonForm):
     request_id = forms.CharField(initial=ObjectId, widget=forms.HiddenInput)
     field_order = ("account", "amount", "reason")
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Empty, or with the account that the address names."""
+        super().__init__(*args, **kwargs)
+        self.fields["account"].initial = self.request.GET.get("account")
+
     def clean_account(self) -> ObjectId:
         """An id."""
         return _id(self.cleaned_data["account"])

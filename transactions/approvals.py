@@ -139,6 +139,12 @@ def reversal_asked_for(*, staff: User, original: ObjectId, reason: str, key: str
     return from_document(ApprovalRequest, found)
 
 
+def open_reversal_of(transaction: ObjectId) -> ApprovalRequest | None:
+    """The request to reverse `transaction` that waits for its decision, or to be posted; there is one at most."""
+    found = collection(ApprovalRequest).find_one(_open_reversal(transaction))
+    return from_document(ApprovalRequest, found) if found else None
+
+
 def approve(*, request_id: ObjectId, staff: User, reason: str) -> ApprovalRequest:
     """Approve a request and post it; the request with what became of it.
 
@@ -224,11 +230,15 @@ def _stored_before(asked: Document, request_id: ObjectId) -> Document:
     same = collection(ApprovalRequest).find_one({"_id": request_id})
     if same is None and "idempotency_key" in asked:
         same = collection(ApprovalRequest).find_one(_of_key(asked["requested_by"], asked["idempotency_key"]))
-    undecided = {"original": asked["original"], "status": {"$in": [Status.PENDING.value, Status.APPROVED.value]}}
-    found = same or collection(ApprovalRequest).find_one({"kind": Kind.REVERSAL.value, **undecided})
+    found = same or collection(ApprovalRequest).find_one(_open_reversal(asked["original"]))
     if found is not None and asked.items() <= found.items():
         return found
     raise refusals.IdempotencyKeyReused if same else ApprovalPending
+
+
+def _open_reversal(original: ObjectId | None) -> Document:
+    undecided = [Status.PENDING.value, Status.APPROVED.value]
+    return {"kind": Kind.REVERSAL.value, "original": original, "status": {"$in": undecided}}
 
 
 def _of_key(requested_by: ObjectId, key: str) -> Document:

@@ -17,6 +17,8 @@ POINTS = 200
 SHOWN = timedelta(days=30)
 COLOURS = {"ACTIVE": "success", "FROZEN": "info", "CLOSED": "warning"}  # as in the list of accounts
 
+FUNDS = "admin:transactions_approvalrequest_request_funds"
+
 register = template.Library()
 
 
@@ -24,7 +26,8 @@ register = template.Library()
 def account_panel(context: dict[str, Any], account: Account) -> dict[str, Any]:
     """An account's balance, its course, and the statements of it."""
     now = timezone.now()
-    may_see_entries = context["request"].user.has_perm("transactions.view_entry")
+    user = context["request"].user
+    may_see_entries = user.has_perm("transactions.view_entry")
     course = _course(account) if may_see_entries and account.sequence else {}
     return {
         "account": account,
@@ -32,10 +35,17 @@ def account_panel(context: dict[str, Any], account: Account) -> dict[str, Any]:
         "colour": COLOURS[account.status],
         **course,
         "may_see_entries": may_see_entries,
+        "request_funds": _request_funds(account) if user.has_perm("transactions.request_funds") else "",
         "statement": reverse("account-statement-file", args=[account.pk]),
         "since": max(account.created_at, (now - SHOWN).replace(hour=0, minute=0, second=0)),
         "until": now + timedelta(seconds=1),  # the form has whole seconds, and the last one is not to be cut off
     }
+
+
+def _request_funds(account: Account) -> str:
+    """Where funds for it are asked for; nothing where there can be none."""
+    may_have = account.status == Account.Status.ACTIVE and account.kind != Account.Kind.EQUITY
+    return f"{reverse(FUNDS)}?account={account.pk}" if may_have else ""
 
 
 def _course(account: Account) -> dict[str, str]:

@@ -167,6 +167,17 @@ def test_who_may_not_see_entries_sees_no_course_of_the_balance(new_user, account
     assert "Balance over time" not in page
 
 
+def test_funds_are_asked_for_from_the_page_by_who_may_for_what_can_have_them(boss, account, new_user):
+    way = f"/admin/transactions/approvalrequest/request_funds/?account={account.pk}"
+    assert way in browser(boss).get(page_of(account)).content.decode()
+    without = browser(new_user(is_staff=True), "accounts.view_account")
+    assert "Request funds" not in without.get(page_of(account)).content.decode()
+    set_status(account_id=account.pk, status=Account.Status.FROZEN)
+    equity = Account.objects.get(kind=Account.Kind.EQUITY)
+    for each in (account, equity):
+        assert "Request funds" not in browser(boss).get(page_of(each)).content.decode()
+
+
 def test_a_visitor_is_sent_to_the_door(client, new_user, account):
     assert client.get(statement_of(account)).status_code == 302
     assert browser(new_user()).get(statement_of(account)).status_code == 302

@@ -15,7 +15,7 @@ from ledger_project.mongo import database
 from ledger_project.tests.profiler import profiled
 from office import rollups
 from office.tests.entering import enter
-from transactions import ledger, notices
+from transactions import approvals, ledger, notices
 from transactions.meters import meters
 from transactions.models import Transaction
 from transactions.posting import Reversal, Transfer
@@ -118,6 +118,22 @@ def test_each_tile_leads_to_the_list_behind_it(page, boss, busy, title, address)
 
     page.wait_for_url(f"**{address}")
     expect(page.locator("#changelist, #result_list").first).to_be_visible()
+
+
+def test_whoever_sees_approvals_is_told_how_many_wait_and_is_led_to_them(boss, busy, new_user):
+    requests = [
+        approvals.request_funds(staff=boss, account_id=busy.pk, amount=Decimal(1), reason="Case 5512") for _ in range(3)
+    ]
+    checker = new_user(is_staff=True, is_superuser=True)
+    approvals.reject(request_id=requests[0].pk, staff=checker, reason="No")
+    client = browser(checker)
+
+    page = client.get("/admin/")
+    assert page.context["approvals"] == 2
+    assert 'href="/admin/transactions/approvalrequest/?status__exact=PENDING"' in page.content.decode()
+    waiting = ids(client.get("/admin/transactions/approvalrequest/?status__exact=PENDING"))
+    assert set(waiting) == {each.pk for each in requests[1:]}
+    assert "approval" not in browser(new_user(is_staff=True), "users.view_user").get("/admin/").content.decode().lower()
 
 
 def test_the_lists_of_accounts_hold_what_is_counted(boss, busy, new_user, new_account):

@@ -147,6 +147,26 @@ def test_funds_are_asked_for_by_one_and_issued_by_another(root, colleague, funds
     ]
 
 
+def test_a_transactions_page_leads_to_the_open_request_to_reverse_it(root, colleague, new_user, pay) -> None:
+    paid, other = pay(2000), pay(2000)
+    root.post(f"{TRANSACTIONS}{paid.pk}/reverse_this/", WHY)
+    request = ApprovalRequest.objects.get()
+    way = f"{APPROVALS}{request.pk}/change/"
+    assert way in cheap(root, f"{TRANSACTIONS}{paid.pk}/change/").content.decode()
+    assert "reversal requested" not in root.get(f"{TRANSACTIONS}{other.pk}/change/").content.decode().lower()
+    without = browser(new_user(is_staff=True), "transactions.view_transaction")
+    assert way not in without.get(f"{TRANSACTIONS}{paid.pk}/change/").content.decode()
+    colleague.post(f"{APPROVALS}{request.pk}/reject_this/", WHY)
+    assert way not in root.get(f"{TRANSACTIONS}{paid.pk}/change/").content.decode()
+
+
+def test_the_form_for_funds_has_the_account_that_the_address_names(root, ben) -> None:
+    page = root.get(f"{APPROVALS}request_funds/?account={ben.pk}").content.decode()
+    assert f'value="{ben.pk}"' in page
+    assert "&lt;b&gt;" in root.get(f"{APPROVALS}request_funds/?account=<b>").content.decode()
+    assert 'value="None"' not in root.get(f"{APPROVALS}request_funds/").content.decode()
+
+
 @pytest.mark.parametrize("button", ["approve_this", "reject_this"])
 def test_a_maker_sees_no_button_and_a_hand_made_post_is_refused(root, colleague, funds, button: str) -> None:
     address = f"{APPROVALS}{funds.pk}/{button}/"
