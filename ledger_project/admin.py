@@ -167,15 +167,15 @@ class LedgerModelAdmin(ModelAdmin):
         if format not in export.FORMATS:
             raise Http404
         try:
-            queryset = self.get_changelist_instance(request).queryset
-        except IncorrectLookupParameters:
-            return HttpResponseRedirect(reverse("admin:index"))
-        list_exported.send(self.model, format=format, query=request.GET.urlencode())
-        try:
+            with pymongo.timeout(EXPORT_SECONDS):
+                queryset = self.get_changelist_instance(request).queryset
+            list_exported.send(self.model, format=format, query=request.GET.urlencode())
             if format == "xlsx" and any(in_time(stream(queryset, skip=export.XLSX_ROWS, limit=1), EXPORT_SECONDS)):
                 return self._not_exported(request, TOO_MANY.format(export.XLSX_ROWS))
             content = self._exported(queryset, format)
-        except PyMongoError as error:
+        except IncorrectLookupParameters:
+            return HttpResponseRedirect(reverse("admin:index"))
+        except (DatabaseError, PyMongoError) as error:
             if not _took_too_long(error):
                 raise
             return self._not_exported(request, TOO_SLOW)
