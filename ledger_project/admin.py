@@ -252,8 +252,10 @@ def stream(queryset: QuerySet, *, skip: int = 0, limit: int = 0) -> Iterator[Mod
         return
     names = [(name.removeprefix("-"), -1 if name.startswith("-") else 1) for name in map(str, queryset.query.order_by)]
     order = [((options.pk if name == "pk" else options.get_field(name)).column, way) for name, way in names]
+    # What a document lacks is null. Left out, it would be asked for anew, row by row.
+    absent = {field.column: None for field in options.concrete_fields if field.null}
     for document in database()[options.db_table].find(condition, sort=order, skip=skip, limit=limit):
-        yield from_document(queryset.model, document)
+        yield from_document(queryset.model, absent | document)
 
 
 def in_time(rows: Iterator[Model], seconds: float) -> Iterator[Model]:

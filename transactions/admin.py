@@ -158,6 +158,9 @@ class TransactionAdmin(_Shown, ReadOnlyAdmin):
         "currency",
         "initiator_id",
         "idempotency_key",
+        "reverses",
+        "reversed_by",
+        "reason",
     )
     list_display = ("created", "kind", "moved", "payer", "payee", "by", "state")
     list_filter = ("status", "kind")

@@ -170,6 +170,7 @@ class UserAdmin(LedgerModelAdmin, DjangoUserAdmin):
 class GroupAdmin(LedgerModelAdmin, DjangoGroupAdmin):
     """Sets of permissions. Only superusers change them: whoever adds to their own group adds to themselves."""
 
+    export_columns: ClassVar[tuple[str, ...]] = ("pk", "name", "permissions")
     search_help_text = "The name of a group"
     ordering = ("name",)
 

@@ -1,6 +1,6 @@
 """Staff's pages for the audit log: to look at."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.contenttypes.models import ContentType
@@ -20,6 +20,20 @@ admin.site.unregister(AuditEntry)
 class AuditEntryAdmin(ReadOnlyAdmin):
     """What staff did. Nothing here can be changed or deleted."""
 
+    export_columns: ClassVar[tuple[str, ...]] = (
+        "pk",
+        "timestamp",
+        "actor_id",
+        "actor_email",
+        "did",
+        "kind",
+        "object_pk",
+        "object_repr",
+        "changes",
+        "reason",
+        "remote_addr",
+        "cid",
+    )
     list_display = ("at", "who", "did", "what", "changed", "reason", "remote_addr")
     list_filter = ("action",)
     search_help_text = "Id of what was changed, or e-mail or id of who did it"
@@ -47,7 +61,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     @display(description="did", label={"create": "success", "update": "info", "delete": "danger", "access": "warning"})
     def did(self, entry: AuditEntry) -> str:
         """Create, update or delete; access, where a list was taken out."""
-        return entry.get_action_display()
+        return entry.did
 
     @display(description="what")
     def what(self, entry: AuditEntry) -> SafeString | str:
