@@ -34,9 +34,9 @@ def dashboard_callback(request: HttpRequest, context: dict[str, Any]) -> dict[st
     if sees["transactions.transaction"]:
         engine = dashboard.engine(period)
         context |= _movements(period, currency, engine.refusals) | {"engine": engine}
-        findings = alerts.open_findings() if request.user.has_perm(alerts.SEES_FINDINGS) else 0  # type: ignore[union-attr]
+        findings = alerts.open_findings() if request.user.has_perm(alerts.SEES_FINDINGS) else None  # type: ignore[union-attr]
         proofs = _list("transactions.ledgerfinding") if findings else _list("office.verification")
-        context |= {"verification": dashboard.last_verification(), "verifications": proofs, "findings": findings}
+        context |= {"proven": dashboard.proven(period.now), "verifications": proofs, "findings": findings}
         context |= {"hours": _list("office.enginehour"), "chart_list": _list("office.hourlymovement")}
     if sees["accounts.account"]:
         counts = dashboard.accounts(currency)

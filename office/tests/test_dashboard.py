@@ -68,7 +68,9 @@ def test_it_shows_what_happened(page, boss, busy):
     expect(tile(page, "Accounts")).to_contain_text(re.compile(counted))
     expect(tile(page, "Users")).to_contain_text(re.compile(r"Active customers\s*2\s*Disabled\s*0\s*Staff\s*1"))
     expect(tile(page, "E-mail queue")).to_contain_text(re.compile(r"Waiting\s*3\s*Failed\s*2"))
-    expect(tile(page, "Ledger verification")).to_contain_text("The ledger is whole")
+    expect(tile(page, "Ledger verification")).to_contain_text(re.compile("The ledger was whole (now|.* ago)"))
+    expect(tile(page, "Ledger verification")).to_contain_text(re.compile(r"Every account verified within\s*0\sminutes"))
+    expect(tile(page, "Ledger verification")).to_contain_text(re.compile(r"Open findings\s*none"))
     expect(tile(page, "Engine")).to_contain_text(re.compile(r"Transfers a commit\s*1\.0"))
     expect(page.locator("canvas")).to_have_count(2)
 
@@ -128,6 +130,19 @@ def test_the_lists_of_accounts_hold_what_is_counted(boss, busy, new_user, new_ac
     shown = client.get("/admin/?currency=JPY").context["accounts"]
     assert {row["label"]: row["count"] for row in shown}.items() >= {"Active": 1, "Equity of the system": 1}.items()
     assert [len(ids(client.get(row["href"]))) for row in shown] == [row["count"] for row in shown]
+
+
+def test_the_age_of_what_was_verified_is_plain(boss, busy, settings):
+    client = browser(boss)
+    month = timezone.now() - timedelta(days=28)
+    database()["verifications"].update_many({}, {"$set": {"began_at": month}})
+
+    page = " ".join(client.get("/admin/").content.decode().split())
+    assert "The ledger was whole 4 weeks ago" in page
+    assert "verified</span> The ledger" not in page
+    assert "<dd>0 minutes</dd>" in page
+    settings.AUDIT_PERIOD_SECONDS = 0
+    assert '<dd class="office-down">0\N{NO-BREAK SPACE}minutes</dd>' in client.get("/admin/").content.decode()
 
 
 def test_the_lists_of_users_hold_who_is_counted(boss, busy, new_user):
@@ -204,7 +219,9 @@ def test_no_large_collection_is_touched(boss, busy):
         assert client.get("/admin/?period=90").status_code == 200
 
     touched = {command["ns"].partition(".")[2] for command in commands}
-    assert not touched & {"transactions", "entries", "accounts"}
+    assert not touched & {"transactions", "entries"}
+    # The first account tells since when there are any.
+    assert all(command["docsExamined"] <= 1 for command in commands if command["ns"].endswith(".accounts"))
     waiting = database()["notifications"].count_documents({"status": "PENDING"})
     outbox = [command for command in commands if command["ns"].endswith(".notifications")]
     assert outbox
