@@ -116,10 +116,7 @@ class LedgerModelAdmin(ModelAdmin):
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
         """The filters on the page, no other question about a field: it could be a regular expression."""
-        return lookup in {
-            f"{filtered}__exact" if isinstance(filtered, str) else filtered.parameter_name
-            for filtered in self.list_filter
-        }
+        return lookup in {name for filtered in self.list_filter for name in _parameters(filtered)}
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """The one list of this admin."""
@@ -313,6 +310,13 @@ def breakable(text: str) -> SafeString:
 def money(amount: Decimal, currency: str) -> str:
     """`amount` in major units, as people read it: 1,234.50 INR."""
     return f"{amount:,f}\N{NO-BREAK SPACE}{currency}"
+
+
+def _parameters(filtered: Any) -> Sequence[str]:
+    """What an address may ask of one of the filters in `list_filter`."""
+    if isinstance(filtered, str):
+        return [f"{filtered}__exact"]
+    return getattr(filtered, "parameter_names", None) or [filtered.parameter_name]
 
 
 def _took_too_long(error: Exception) -> bool:
