@@ -173,7 +173,7 @@ def fail_command() -> Iterator[Callable[..., None]]:
         turn = stack.enter_context((Path(os.environ["LEDGER_TEST_DIR"]) / "fail-point").open("w"))
         fcntl.flock(turn, fcntl.LOCK_EX)
 
-        def arm(*commands: str, times: int | str = 1, **fault: Any) -> None:
+        def arm(*commands: str, times: int | str | dict[str, int] = 1, **fault: Any) -> None:
             mode = {"times": times} if isinstance(times, int) else times
             client.admin.command(
                 "configureFailPoint",

@@ -58,8 +58,8 @@ class CurrencyFilter(admin.SimpleListFilter):
         """Every currency that there is an account in."""
         return [(code, code) for code in sorted(collection(Account).distinct("currency"))]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Account]) -> QuerySet[Account]:
-        """Accounts of the chosen one."""
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        """The rows of the chosen one."""
         return queryset.filter(currency=self.value()) if self.value() else queryset
 
 

@@ -14,7 +14,7 @@ import random
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
@@ -26,12 +26,15 @@ from pymongo import UpdateOne, WriteConcern
 
 django.setup()
 
+from django.conf import settings  # noqa: E402
 from django.core.management import call_command  # noqa: E402
+from django.test import Client  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from accounts.models import Account  # noqa: E402
 from accounts.opening import ensure_system_account  # noqa: E402
 from ledger_project.mongo import Document, database  # noqa: E402
+from office import rollups  # noqa: E402
 from transactions.issuing import DEFAULT_EMAIL, ensure_system_user  # noqa: E402
 from transactions.models import Entry, Transaction  # noqa: E402
 from transactions.posting import AccountState, Books, Order, Posting, Transfer, carry_out  # noqa: E402
@@ -43,6 +46,7 @@ FUNDS = Decimal(100_000_000)
 CENT = Decimal("0.01")
 AT_ONCE = 10_000
 SMALL_ENTRIES = 100
+ROLL_UP_SECONDS = 300
 ACCOUNTS, TRANSACTIONS, ENTRIES = (model._meta.db_table for model in (Account, Transaction, Entry))
 
 
@@ -70,17 +74,33 @@ def main() -> None:
     people = _people()
     _write_people(asked.people, people)
     hub_entries = _Ledger(people).fill(_transfers(people, asked.transfers))
+    _roll_up()
     # What the bulk left in the caches goes to disk now, and not into somebody's measurement.
     database().client.admin.command("fsync")
     answer = {
         "seconds": round(time.monotonic() - began, 1),
         "transfers": asked.transfers,
         "reader_token": issue_token(people.reader),
+        "staff_session": _staff_session(),
         "hub": str(people.hub.pk),
         "hub_entries": hub_entries,
         "small": str(people.small.pk),
     }
     print(json.dumps(answer))  # noqa: T201
+
+
+def _roll_up() -> None:
+    """What beat has workers do: count all of it for the dashboard."""
+    past_the_lag = timezone.now() + timedelta(seconds=settings.ROLL_UP_LAG_SECONDS + 2)
+    rollups.roll_up_movements(seconds=ROLL_UP_SECONDS, now=past_the_lag)
+    rollups.count_heads()
+
+
+def _staff_session() -> str:
+    """The key of a session in the admin, of a member of staff who may see everything."""
+    client = Client()
+    client.force_login(User.objects.create_superuser(email="staff@ledger.local", name="Staff", password=None))
+    return client.cookies[settings.SESSION_COOKIE_NAME].value
 
 
 def _people() -> People:

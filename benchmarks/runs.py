@@ -176,8 +176,12 @@ def _large(stage: Stage, plan: Plan) -> Ledger:
 
 
 def reads(stage: Stage, plan: Plan) -> Measured:
-    """Balance and statement of an account with very many entries."""
+    """Balance and statement of an account with very many entries; and the first page of the admin."""
     ledger = _large(stage, plan)
+    return Measured([*_of_an_account(stage, plan, ledger), *_of_staff(stage, plan, ledger)])
+
+
+def _of_an_account(stage: Stage, plan: Plan, ledger: Ledger) -> list[Figure]:
     page = ledger.hub_entries // PAGE // 2  # the 10,000th of 20,000
     cursor = ledger.hub_entries - (page - 1) * PAGE + 1
     statement = f"/api/accounts/{ledger.hub}/entries?limit={PAGE}"
@@ -189,27 +193,44 @@ def reads(stage: Stage, plan: Plan) -> Measured:
     )
     hub, small, deep, first = in_turns(2 * plan.rounds, *(_reader(stage, ledger, path) for path in paths))
     count = f"{ledger.hub_entries:,}"
-    return Measured(
-        [
-            at_most(
-                1.1,
-                f"balance, account with {count} entries against one with 100",
-                median(f"balance, {count} entries", hub),
-                median("balance, 100 entries", small),
-            ),
-            at_most(
-                1.3,
-                f"statement, page {page:,} of that account against its first",
-                median(f"statement page {page:,}", deep),
-                median("statement page 1", first),
-            ),
-        ]
-    )
+    return [
+        at_most(
+            1.1,
+            f"balance, account with {count} entries against one with 100",
+            median(f"balance, {count} entries", hub),
+            median("balance, 100 entries", small),
+        ),
+        at_most(
+            1.3,
+            f"statement, page {page:,} of that account against its first",
+            median(f"statement page {page:,}", deep),
+            median("statement page 1", first),
+        ),
+    ]
+
+
+def _of_staff(stage: Stage, plan: Plan, ledger: Ledger) -> list[Figure]:
+    """The dashboard: it reads what was rolled up, so the size of the ledger must not show, and a second is enough."""
+    ledgers = ledger, stage.ledger("empty")
+    large, empty = in_turns(plan.rounds, *(_member_of_staff(stage, each, plan.seconds) for each in ledgers))
+    entries = f"{2 * plan.transfers:,} entries in the ledger"
+    says = f"the dashboard with {entries}, against an empty one"
+    ours, theirs = median(f"the dashboard, {entries}", large), median("the dashboard, an empty ledger", empty)
+    a_second = Side("a second", "ms median", [1000.0] * plan.rounds)
+    return [at_most(1.3, says, ours, theirs), at_most(1.0, "the same, against a second", ours, a_second)]
 
 
 def _reader(stage: Stage, ledger: Ledger, path: str) -> Callable[[], Load]:
+    return _reads(stage, ledger, path, "Authorization", f"Bearer {ledger.reader_token}", seconds=1)
+
+
+def _member_of_staff(stage: Stage, ledger: Ledger, seconds: int) -> Callable[[], Load]:
+    return _reads(stage, ledger, "/admin/?period=90", "Cookie", f"sessionid={ledger.staff_session}", seconds=seconds)
+
+
+def _reads(stage: Stage, ledger: Ledger, path: str, *header: str, seconds: int) -> Callable[[], Load]:
     web = stage.web(ledger, processes=PROCESSES)
-    return lambda: stage.load(web, "reads.lua", path, ledger.reader_token, connections=1, seconds=1)
+    return lambda: stage.load(web, "reads.lua", path, *header, connections=1, seconds=seconds)
 
 
 def memory(stage: Stage, plan: Plan) -> Measured:

@@ -37,6 +37,7 @@ class Ledger:
     seconds: float
     transfers: int
     reader_token: str
+    staff_session: str
     hub: str
     hub_entries: int
     small: str

@@ -116,10 +116,7 @@ class LedgerModelAdmin(ModelAdmin):
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
         """The filters on the page, no other question about a field: it could be a regular expression."""
-        return lookup in {
-            f"{filtered}__exact" if isinstance(filtered, str) else filtered.parameter_name
-            for filtered in self.list_filter
-        }
+        return lookup in {name for filtered in self.list_filter for name in _parameters(filtered)}
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """The one list of this admin."""
@@ -171,15 +168,15 @@ class LedgerModelAdmin(ModelAdmin):
         if format not in export.FORMATS:
             raise Http404
         try:
-            queryset = self.get_changelist_instance(request).queryset
-        except IncorrectLookupParameters:
-            return HttpResponseRedirect(reverse("admin:index"))
-        list_exported.send(self.model, format=format, query=request.GET.urlencode())
-        try:
+            with pymongo.timeout(EXPORT_SECONDS):
+                queryset = self.get_changelist_instance(request).queryset
+            list_exported.send(self.model, format=format, query=request.GET.urlencode())
             if format == "xlsx" and any(in_time(stream(queryset, skip=export.XLSX_ROWS, limit=1), EXPORT_SECONDS)):
                 return self._not_exported(request, TOO_MANY.format(export.XLSX_ROWS))
             content = self._exported(queryset, format)
-        except PyMongoError as error:
+        except IncorrectLookupParameters:
+            return HttpResponseRedirect(reverse("admin:index"))
+        except (DatabaseError, PyMongoError) as error:
             if not _took_too_long(error):
                 raise
             return self._not_exported(request, TOO_SLOW)
@@ -255,8 +252,10 @@ def stream(queryset: QuerySet, *, skip: int = 0, limit: int = 0) -> Iterator[Mod
         return
     names = [(name.removeprefix("-"), -1 if name.startswith("-") else 1) for name in map(str, queryset.query.order_by)]
     order = [((options.pk if name == "pk" else options.get_field(name)).column, way) for name, way in names]
+    # What a document lacks is null. Left out, it would be asked for anew, row by row.
+    absent = {field.column: None for field in options.concrete_fields if field.null}
     for document in database()[options.db_table].find(condition, sort=order, skip=skip, limit=limit):
-        yield from_document(queryset.model, document)
+        yield from_document(queryset.model, absent | document)
 
 
 def in_time(rows: Iterator[Model], seconds: float) -> Iterator[Model]:
@@ -314,6 +313,13 @@ def breakable(text: str) -> SafeString:
 def money(amount: Decimal, currency: str) -> str:
     """`amount` in major units, as people read it: 1,234.50 INR."""
     return f"{amount:,f}\N{NO-BREAK SPACE}{currency}"
+
+
+def _parameters(filtered: Any) -> Sequence[str]:
+    """What an address may ask of one of the filters in `list_filter`."""
+    if isinstance(filtered, str):
+        return [f"{filtered}__exact"]
+    return getattr(filtered, "parameter_names", None) or [filtered.parameter_name]
 
 
 def _took_too_long(error: Exception) -> bool:

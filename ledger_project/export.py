@@ -10,7 +10,7 @@ from decimal import Decimal
 from itertools import islice
 from typing import IO, Any
 
-from django.db.models import Model
+from django.db.models import Manager, Model
 from import_export.fields import Field
 from import_export.resources import Resource
 from openpyxl import Workbook
@@ -34,13 +34,15 @@ class _Said:
     """How a value is told: numbers exactly, everything else as text; times in UTC."""
 
     def render(self, value: Any, obj: Any = None, **kwargs: Any) -> Any:
-        """A number, or the text of `value`."""
+        """A number, or the text of `value`; of what refers to many, the text of each."""
         if isinstance(value, bool):
             return "yes" if value else "no"
         if value is None or isinstance(value, (int, Decimal)):
             return value
         if isinstance(value, datetime):
             return timestamp(value)
+        if isinstance(value, Manager):
+            return harmless(", ".join(map(str, value.all())))
         return harmless(dumps(value).decode() if isinstance(value, dict) else str(value))
 
 

@@ -1,6 +1,8 @@
 """Staff's lists behind the dashboard: hours of movements, hours of the engine, verifications."""
 
+from collections import Counter
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, ClassVar
 
 from bson import ObjectId
@@ -14,11 +16,61 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.decorators import display
 
 from ledger_project.admin import ReadOnlyAdmin, moment, money
-from office.figures import percentile
+from ledger_project.filters import DaysFilter
+from ledger_project.mongo import collection
+from office import dashboard
+from office.figures import DAYS, percentile, reason
 from office.models import EngineHour, HourlyMovement, Verification
 
 # Their pages show the keys, and who knows the key of another is past the other's second factor.
 admin.site.unregister([TOTPDevice, StaticDevice])
+
+
+class HoursFilter(DaysFilter):
+    """The hours of some days: their names begin with the day."""
+
+    def since(self, moment: datetime) -> dict[str, Any]:
+        """From this day on."""
+        return {"hour__gte": str(moment.date())}
+
+    def until(self, moment: datetime) -> dict[str, Any]:
+        """Before this day."""
+        return {"hour__lt": str(moment.date())}
+
+
+class MovementCurrencyFilter(admin.SimpleListFilter):
+    """By currency, with which the ids begin."""
+
+    title = "currency"
+    parameter_name = "currency"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
+        """The dashboard's."""
+        return [(code, code) for code in dashboard.currencies()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[HourlyMovement]) -> QuerySet[HourlyMovement]:
+        """The hours of the chosen one."""
+        currency = self.value()
+        return _of_currency(queryset, currency) if currency else queryset
+
+
+class RefusalFilter(admin.SimpleListFilter):
+    """Hours in which something was refused for a reason."""
+
+    title = "refusal"
+    parameter_name = "refusal"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
+        """The reasons of as many hours as the dashboard goes back."""
+        hours = collection(EngineHour).find({}, ["refusals"]).sort("_id", -1).limit(24 * max(DAYS))
+        codes = {code for hour in hours for code in hour.get("refusals", {})}
+        return [(code, reason(code)) for code in sorted(codes)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[EngineHour]) -> QuerySet[EngineHour]:
+        """The hours with the chosen one."""
+        if (code := self.value()) is None:
+            return queryset
+        return queryset.filter(refusals__has_key=code) if code in dict(self.lookup_choices) else queryset.none()
 
 
 class _Figures(ReadOnlyAdmin):
@@ -50,13 +102,13 @@ class HourlyMovementAdmin(_Figures):
         "volume",
     )
     list_display = ("hour", "currency", "kind", "transactions", "moved")
-    list_filter = ("kind",)
+    list_filter = ("kind", MovementCurrencyFilter, HoursFilter)
     search_help_text = "A currency"
     fields = (("hour", "currency"), ("kind", "transactions"), "moved")
 
     def search(self, queryset: QuerySet[HourlyMovement], term: str) -> QuerySet[HourlyMovement]:
         """Of one currency, newest first."""
-        return queryset.filter(pk__gte=f"{term.upper()}|", pk__lt=f"{term.upper()}|~")
+        return _of_currency(queryset, term.upper())
 
     @display(description="volume")
     def moved(self, row: HourlyMovement) -> str:
@@ -78,8 +130,9 @@ class EngineHourAdmin(_Figures):
         "sizes",
     )
     list_display = ("hour", "calls", "transfers", "groups", "median", "slow", "refused")
+    list_filter = (RefusalFilter, HoursFilter)
     search_help_text = "An hour: 2026-11-22T09"
-    fields = (("hour", "calls"), ("transfers", "groups"), ("median", "slow"), "reasons", "group_sizes")
+    fields = (("hour", "calls"), ("transfers", "groups"), ("median", "slow"), "refused", "group_sizes")
 
     def search(self, queryset: QuerySet[EngineHour], term: str) -> QuerySet[EngineHour]:
         """An hour, or the hours of a day."""
@@ -96,14 +149,9 @@ class EngineHourAdmin(_Figures):
         return _milliseconds(hour, 0.95)
 
     @display(description="refusals")
-    def refused(self, hour: EngineHour) -> int:
-        """All refusals together."""
-        return sum(hour.refusals.values())
-
-    @display(description="refusals by reason")
-    def reasons(self, hour: EngineHour) -> SafeString | str:
+    def refused(self, hour: EngineHour) -> SafeString | str:
         """Each reason with its number."""
-        return _lines(hour.refusals)
+        return _lines({reason(code): count for code, count in Counter(hour.refusals).most_common()})
 
     @display(description="transfers in a group, up to")
     def group_sizes(self, hour: EngineHour) -> SafeString | str:
@@ -151,11 +199,16 @@ class VerificationAdmin(_Figures):
         return format_html_join("", "<p>{} · {}<br>{}</p>", rows) or "None"
 
 
+def _of_currency(queryset: QuerySet[HourlyMovement], currency: str) -> QuerySet[HourlyMovement]:
+    return queryset.filter(pk__gte=f"{currency}|", pk__lt=f"{currency}|~")
+
+
 def _milliseconds(hour: EngineHour, share: float) -> str:
     bound = percentile(hour.milliseconds, share)
     return f"{bound:,} ms" if bound is not None else "-"
 
 
 def _lines(counts: Mapping[str, Any]) -> SafeString | str:
-    rows = format_html_join("", "<li>{}: {:,}</li>", counts.items())
+    # With the commas already: what format_html gets is text by the time that it is formatted.
+    rows = format_html_join("", "<li>{}: {}</li>", ((name, f"{count:,}") for name, count in counts.items()))
     return format_html("<ul>{}</ul>", rows) if rows else "-"

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +15,7 @@ from ledger_project.mongo import Document, collection
 from office import rollups
 from office.figures import DAYS, Hours, Period, added, change, percentile
 from office.models import EngineHour, HourlyMovement, Verification
+from transactions import continuous_audit
 from transactions.models import ApprovalRequest, NoticesDue, Transaction
 from users.models import Notification
 
@@ -58,6 +59,19 @@ class Queue:
     waiting: int
     failed: int
     oldest: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """How the ledger is known to be whole: by the last verification of all of it, and by the continuous audit.
+
+    The audit has verified every account since `oldest`. What is older than AUDIT_PERIOD_SECONDS is not recent.
+    """
+
+    verification: Verification | None
+    is_recent: bool
+    oldest: datetime
+    is_behind: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,10 +199,13 @@ def engine(period: Period) -> Engine:
     )
 
 
-def last_verification() -> Verification | None:
-    """The newest one."""
+def proven(now: datetime) -> Proven:
+    """What is known at `now`."""
+    recent = now - timedelta(seconds=settings.AUDIT_PERIOD_SECONDS)
+    oldest = now - timedelta(seconds=continuous_audit.oldest_proof_seconds(now))
     newest = collection(Verification).find_one({}, {"_id": 1}, sort=[("_id", -1)])
-    return Verification.objects.filter(pk=newest["_id"]).first() if newest else None
+    last = Verification.objects.filter(pk=newest["_id"]).first() if newest else None
+    return Proven(last, last is not None and last.began_at >= recent, oldest, oldest < recent)
 
 
 def up_to() -> datetime | None:

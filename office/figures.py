@@ -31,6 +31,11 @@ class Period:
         """Up to the hour now."""
         return _hours(self._start, self.now)
 
+    @property
+    def dates(self) -> tuple[str, str]:
+        """Its first day and its last one, today."""
+        return self.hours.first[:10], self.hours.last[:10]
+
     def compared(self, counted: datetime) -> tuple[Hours, Hours]:
         """Its hours that were over at `counted`, and the same hours of as much time before.
 
@@ -65,6 +70,11 @@ class Period:
     def _start(self) -> datetime:
         midnight = self.now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         return midnight - timedelta(days=self.days - 1)
+
+
+def reason(code: str) -> str:
+    """The code of a refusal as people read it."""
+    return code.replace("_", " ").capitalize()
 
 
 def added(counts: Iterable[Mapping[str, int]]) -> Counter[str]:

@@ -11,7 +11,7 @@ from ledger_project import jsonio
 from ledger_project.admin import money
 from ledger_project.money import to_major
 from office import dashboard
-from office.figures import DAYS, Period
+from office.figures import DAYS, Period, reason
 from transactions import alerts
 from transactions.models import Transaction
 
@@ -33,11 +33,12 @@ def dashboard_callback(request: HttpRequest, context: dict[str, Any]) -> dict[st
     }
     if sees["transactions.transaction"]:
         engine = dashboard.engine(period)
-        context |= _movements(period, currency, engine.refusals) | {"engine": engine}
-        findings = alerts.open_findings() if request.user.has_perm(alerts.SEES_FINDINGS) else 0  # type: ignore[union-attr]
+        lists = _lists_of(period, currency)
+        context |= _movements(period, currency, engine.refusals, lists) | {"engine": engine}
+        findings = alerts.open_findings() if request.user.has_perm(alerts.SEES_FINDINGS) else None  # type: ignore[union-attr]
         proofs = _list("transactions.ledgerfinding") if findings else _list("office.verification")
-        context |= {"verification": dashboard.last_verification(), "verifications": proofs, "findings": findings}
-        context |= {"hours": _list("office.enginehour"), "chart_list": _list("office.hourlymovement")}
+        context |= {"proven": dashboard.proven(period.now), "verifications": proofs, "findings": findings}
+        context |= {"hours": lists["refusals"], "chart_list": lists["volume"]}
     if sees["accounts.account"]:
         counts = dashboard.accounts(currency)
         context["accounts"] = _shares(counts, _ACCOUNT_FILTERS, "accounts.account", currency=currency)
@@ -50,29 +51,40 @@ def dashboard_callback(request: HttpRequest, context: dict[str, Any]) -> dict[st
     return context
 
 
-def _movements(period: Period, currency: str, refused: list[tuple[str, int]]) -> dict[str, Any]:
+def _lists_of(period: Period, currency: str) -> dict[str, str]:
+    """The lists behind the figures: of the same days, and where there is one to choose, of the same currency."""
+    kinds = Transaction.Kind
+    first, last = period.dates
+    days = {"from": first, "to": last}
+    moved = {"currency": currency, **days}
+    return {
+        "transfers": _list("transactions.transaction", kind__exact=kinds.TRANSFER.value, **moved),
+        "issued": _list("transactions.transaction", kind__exact=kinds.INITIAL_FUNDS.value, **moved),
+        "volume": _list("office.hourlymovement", kind__exact=kinds.TRANSFER.value, **moved),
+        "refusals": _list("office.enginehour", **days),
+    }
+
+
+def _movements(period: Period, currency: str, refused: list[tuple[str, int]], lists: dict[str, str]) -> dict[str, Any]:
     """The figures in the first row, and both charts."""
     moved = dashboard.moved(period.hours, currency)
     changes = dashboard.compared(period, currency)
     circulating = dashboard.in_circulation(currency)
-    transactions = "transactions.transaction"
     return {
         "figures": [
             _figure(
                 "Transfers",
                 moved.count,
-                _list(transactions, kind__exact=Transaction.Kind.TRANSFER.value),
+                lists["transfers"],
                 changes["count"],
                 "swap_horiz",
                 note=f"{moved.reversals:,} reversal{'s' * (moved.reversals != 1)}" if moved.reversals else "",
             ),
-            _figure(
-                "Volume", moved.volume, _list("office.hourlymovement"), changes["volume"], "payments", unit=currency
-            ),
+            _figure("Volume", moved.volume, lists["volume"], changes["volume"], "payments", unit=currency),
             _figure(
                 "Money issued",
                 moved.issued,
-                _list(transactions, kind__exact=Transaction.Kind.INITIAL_FUNDS.value),
+                lists["issued"],
                 changes["issued"],
                 "account_balance",
                 unit=currency,
@@ -81,13 +93,13 @@ def _movements(period: Period, currency: str, refused: list[tuple[str, int]]) ->
             _figure(
                 "Refusals",
                 sum(count for _, count in refused),
-                _list("office.enginehour"),
+                lists["refusals"],
                 None,
                 "block",
                 note="in all currencies",
             ),
         ],
-        "refusals": _bars(refused),
+        "refusals": _bars([(reason(code), count, f"{lists['refusals']}&refusal={code}") for code, count in refused]),
         "charts": [
             _chart(period, "Transfers", "bar", period.bucketed(moved.transfers)),
             _chart(
@@ -121,18 +133,15 @@ def _shares(
     counts: dict[str, int], filters: dict[str, tuple[str, dict[str, str]]], model: str, **shared: str
 ) -> list[dict[str, Any]]:
     """Counts as bars, each with the list that it counts; `shared` are the filters of all of them."""
-    rows = [(filters[name][0], count, _list(model, **filters[name][1], **shared)) for name, count in counts.items()]
+    return _bars(
+        [(filters[name][0], count, _list(model, **filters[name][1], **shared)) for name, count in counts.items()]
+    )
+
+
+def _bars(rows: list[tuple[str, int, str]]) -> list[dict[str, Any]]:
     most = max([count for _, count, _ in rows], default=0) or 1
     return [
         {"label": label, "count": count, "href": href, "percent": count * 100 // most} for label, count, href in rows
-    ]
-
-
-def _bars(counts: list[tuple[str, int]]) -> list[dict[str, Any]]:
-    most = max([count for _, count in counts], default=1)
-    return [
-        {"label": code.replace("_", " ").capitalize(), "count": count, "percent": count * 100 // most}
-        for code, count in counts
     ]
 
 

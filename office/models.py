@@ -8,6 +8,7 @@ from django.db import models
 
 from ledger_project.money import to_major
 from transactions.meters import COLLECTION as ENGINE_HOURS
+from transactions.models import Transaction
 
 
 class HourlyMovement(models.Model):
@@ -21,7 +22,9 @@ class HourlyMovement(models.Model):
     id = models.CharField(primary_key=True, db_column="_id", max_length=60)  # "INR|2026-11-22T09|TRANSFER"
     currency = models.CharField(max_length=3)
     hour = models.CharField(max_length=13)
-    kind = models.CharField(max_length=20)
+    kind = models.CharField(
+        max_length=20, choices=[*Transaction.Kind.choices, (FUNDS_REVERSAL, "Reversal of initial funds")]
+    )
     transactions = models.BigIntegerField()
     # Not an Int64, for a sum past its range would silently become a binary float.
     volume_minor = models.DecimalField(max_digits=34, decimal_places=0)

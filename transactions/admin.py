@@ -1,5 +1,6 @@
 """Staff's pages for transactions and entries: to look at. Corrections are new transactions, posted by the ledger."""
 
+from datetime import datetime
 from typing import Any, ClassVar
 
 from bson import ObjectId
@@ -16,10 +17,12 @@ from unfold.dataclasses import UnfoldAction
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from accounts.admin import AccountAdmin
+from accounts.admin import AccountAdmin, CurrencyFilter
 from accounts.models import Account
 from ledger_project.admin import ReadOnlyAdmin, attach, breakable, link, moment, money, related_link
 from ledger_project.errors import LedgerError
+from ledger_project.filters import DaysFilter
+from ledger_project.mongo import first_id
 from ledger_project.reasons import ReasonForm, dialog, leave
 from transactions import approval_admin, approvals, audit_admin, history, reversing  # noqa: F401  (importing registers)
 from transactions.models import ApprovalRequest, Entry, Transaction
@@ -30,6 +33,36 @@ from users.models import AuditEntry, Notification
 from users.staff import acting, may, named_id
 
 LATEST = 20
+FEW_ACCOUNTS = 100
+
+
+class PostedFilter(DaysFilter):
+    """By day of posting, through the ids: they begin with the time that they were made at, and order the list."""
+
+    def since(self, moment: datetime) -> dict[str, Any]:
+        """From `moment` on."""
+        return super().since(moment) | {"pk__gte": first_id(moment.timestamp())}
+
+    def until(self, moment: datetime) -> dict[str, Any]:
+        """Before `moment`."""
+        return super().until(moment) | {"pk__lt": first_id(moment.timestamp() + history.ID_SLACK_SECONDS)}
+
+
+class MovedCurrencyFilter(CurrencyFilter):
+    """By currency, which no index has: each posting would pay for it.
+
+    A currency that few accounts hold is rare among all that is posted, and is found through these accounts; one that
+    many hold comes soon in any order.
+    """
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        """What moved in the chosen one."""
+        if not self.value():
+            return queryset
+        accounts = Account.objects.filter(currency=self.value()).values_list("pk", flat=True)
+        few = list(accounts[: FEW_ACCOUNTS + 1])
+        by_party = {"parties__overlap": few} if len(few) <= FEW_ACCOUNTS else {}
+        return queryset.filter(currency=self.value(), **by_party)
 
 
 class _Shown:
@@ -158,9 +191,12 @@ class TransactionAdmin(_Shown, ReadOnlyAdmin):
         "currency",
         "initiator_id",
         "idempotency_key",
+        "reverses",
+        "reversed_by",
+        "reason",
     )
     list_display = ("created", "kind", "moved", "payer", "payee", "by", "state")
-    list_filter = ("status", "kind")
+    list_filter = ("status", "kind", MovedCurrencyFilter, PostedFilter)
     list_related = ("initiator",)
     page_related = ("initiator", "from_account", "to_account")
     search_help_text = "Id of a transaction, an account or a user, e-mail, or idempotency key"
@@ -321,7 +357,7 @@ class EntryAdmin(_EntryColumns, ReadOnlyAdmin):
         "hash",
     )
     list_display = ("created", "on", "sequence", "side", "moved", "left", "part_of")
-    list_filter = ("direction",)
+    list_filter = ("direction", PostedFilter)
     page_related = ("account", "counter_account", "transaction")
     search_help_text = "Id of an account, a transaction or an entry"
     fields = (

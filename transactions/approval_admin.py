@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from bson import ObjectId
 from django import forms
@@ -66,6 +66,25 @@ def _id(text: str) -> ObjectId:
 class ApprovalRequestAdmin(ReadOnlyAdmin):
     """What waits for a decision, and what became of what was decided."""
 
+    export_columns: ClassVar[tuple[str, ...]] = (
+        "pk",
+        "kind",
+        "status",
+        "amount",
+        "currency",
+        "account_id",
+        "original_id",
+        "requested_by_id",
+        "requested_at",
+        "reason",
+        "idempotency_key",
+        "decided_by_id",
+        "decided_at",
+        "decision_reason",
+        "transaction_id",
+        "settled_at",
+        "outcome",
+    )
     list_display = ("asked_at", "kind", "moved", "by", "state", "decider", "reason")
     list_filter = ("status", "kind")
     list_related = page_related = ("requested_by", "decided_by")

@@ -198,6 +198,7 @@ def _to_the_minute(moment: datetime) -> str:
 class GroupAdmin(LedgerModelAdmin, DjangoGroupAdmin):
     """Sets of permissions. Only superusers change them: whoever adds to their own group adds to themselves."""
 
+    export_columns: ClassVar[tuple[str, ...]] = ("pk", "name", "permissions")
     search_help_text = "The name of a group"
     ordering = ("name",)
 

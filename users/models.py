@@ -202,6 +202,16 @@ class AuditEntry(AbstractLogEntry):
         default_permissions = ("view",)
         verbose_name_plural = "audit log"
 
+    @property
+    def did(self) -> str:
+        """Create, update or delete; access, where a list was taken out."""
+        return self.get_action_display()
+
+    @property
+    def kind(self) -> str:
+        """What kind of thing it was done to."""
+        return ContentType.objects.get_for_id(self.content_type_id).name
+
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Add it; refuses to change it."""
         if not self._state.adding:

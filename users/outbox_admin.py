@@ -58,6 +58,11 @@ class NotificationAdmin(ReadOnlyAdmin):
     sent = moment("sent_at", "sent")
     due = moment("due_at", "due")
 
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        """What waits, in the order in which it is tried: that of the index that holds nothing else."""
+        waiting = request.GET.get("status__exact") == Notification.Status.PENDING
+        return ("due_at",) if waiting else super().get_ordering(request)
+
     def search(self, queryset: QuerySet[Notification], term: str) -> QuerySet[Notification]:
         """Its own id, or its user."""
         key = named_id(term)

@@ -1,5 +1,6 @@
 -- The same GET again and again; every one must be answered with 200.
---   wrk ... -- PATH TOKEN
+--   wrk ... -- PATH HEADER VALUE
+-- The header tells who asks.
 
 local tally = require "tally"
 local read
@@ -9,7 +10,7 @@ function tally.good(status)
 end
 
 function init(args)
-  read = wrk.format("GET", args[1], { ["Authorization"] = "Bearer " .. args[2] })
+  read = wrk.format("GET", args[1], { [args[2]] = args[3] })
   tally.begin()
 end
 

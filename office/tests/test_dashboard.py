@@ -6,6 +6,7 @@ from decimal import Decimal
 from uuid import uuid4
 
 import pytest
+from bson import ObjectId
 from django.utils import timezone
 from playwright.sync_api import expect
 
@@ -68,7 +69,9 @@ def test_it_shows_what_happened(page, boss, busy):
     expect(tile(page, "Accounts")).to_contain_text(re.compile(counted))
     expect(tile(page, "Users")).to_contain_text(re.compile(r"Active customers\s*2\s*Disabled\s*0\s*Staff\s*1"))
     expect(tile(page, "E-mail queue")).to_contain_text(re.compile(r"Waiting\s*3\s*Failed\s*2"))
-    expect(tile(page, "Ledger verification")).to_contain_text("The ledger is whole")
+    expect(tile(page, "Ledger verification")).to_contain_text(re.compile("The ledger was whole (now|.* ago)"))
+    expect(tile(page, "Ledger verification")).to_contain_text(re.compile(r"Every account verified within\s*0\sminutes"))
+    expect(tile(page, "Ledger verification")).to_contain_text(re.compile(r"Open findings\s*none"))
     expect(tile(page, "Engine")).to_contain_text(re.compile(r"Transfers a commit\s*1\.0"))
     expect(page.locator("canvas")).to_have_count(2)
 
@@ -98,25 +101,29 @@ def test_another_currency_is_counted_by_itself(page, boss, busy, new_user, new_a
 @pytest.mark.parametrize(
     ("title", "address"),
     [
-        ("Transfers", "/admin/transactions/transaction/?kind__exact=TRANSFER"),
-        ("Volume", "/admin/office/hourlymovement/"),
-        ("Money issued", "/admin/transactions/transaction/?kind__exact=INITIAL_FUNDS"),
-        ("Refusals", "/admin/office/enginehour/"),
-        ("Engine", "/admin/office/enginehour/"),
+        ("Transfers", "/admin/transactions/transaction/?kind__exact=TRANSFER&currency=INR&{days}"),
+        ("Volume", "/admin/office/hourlymovement/?kind__exact=TRANSFER&currency=INR&{days}"),
+        (
+            "Money issued",
+            "/admin/transactions/transaction/?kind__exact=INITIAL_FUNDS&currency=INR&{days}",
+        ),
+        ("Refusals", "/admin/office/enginehour/?{days}"),
+        ("Engine", "/admin/office/enginehour/?{days}"),
         ("Ledger verification", "/admin/office/verification/"),
         ("Frozen", "/admin/accounts/account/?status__exact=FROZEN&kind__exact=CUSTOMER&currency=INR"),
         ("Disabled", "/admin/users/user/?is_active__exact=0&is_staff__exact=0&is_system__exact=0"),
         ("E-mail queue", "/admin/users/notification/"),
         ("Failed", "/admin/users/notification/?status__exact=FAILED"),
-        ("Refusals by reason", "/admin/office/enginehour/"),
+        ("Refusals by reason", "/admin/office/enginehour/?{days}"),
     ],
 )
 def test_each_tile_leads_to_the_list_behind_it(page, boss, busy, title, address):
     enter(page, boss)
-    page.goto("/admin/")
+    page.goto("/admin/?period=30")
+    today = timezone.now().date()
     page.locator(".office").get_by_text(title, exact=True).first.click()
 
-    page.wait_for_url(f"**{address}")
+    page.wait_for_url(f"**{address.format(days=f'from={today - timedelta(days=29)}&to={today}')}")
     expect(page.locator("#changelist, #result_list").first).to_be_visible()
 
 
@@ -144,6 +151,44 @@ def test_the_lists_of_accounts_hold_what_is_counted(boss, busy, new_user, new_ac
     shown = client.get("/admin/?currency=JPY").context["accounts"]
     assert {row["label"]: row["count"] for row in shown}.items() >= {"Active": 1, "Equity of the system": 1}.items()
     assert [len(ids(client.get(row["href"]))) for row in shown] == [row["count"] for row in shown]
+
+
+def test_the_lists_behind_the_figures_hold_what_is_counted(boss, busy, new_user, new_account):
+    new_account(new_user(), funds=7, currency="JPY")
+    newest = database()["transactions"].find_one({"kind": "TRANSFER"})
+    before = timezone.now() - timedelta(days=8)
+    old = {"_id": ObjectId.from_datetime(before), "created_at": before, "idempotency_key": "old"}
+    database()["transactions"].insert_one(newest | old)
+    rollups.roll_up_movements(seconds=60, now=timezone.now() + SECONDS)
+    client = browser(boss)
+
+    shown = client.get("/admin/").context
+    transfers, volume, issued, refusals = (client.get(figure["href"]).context["cl"] for figure in shown["figures"])
+    assert shown["figures"][0]["value"] == "2"
+    assert {row.kind for row in transfers.result_list} == {"TRANSFER"}
+    assert len(transfers.result_list) == sum(row.transactions for row in volume.result_list) == 2
+    assert sum(row.volume for row in volume.result_list) == sum(row.amount for row in transfers.result_list)
+    assert [(row.amount, row.currency) for row in issued.result_list] == [(1000, "INR")]
+    assert [row.refusals for row in refusals.result_list] == [{"insufficient_funds": 1}]
+    (reason,) = shown["refusals"]
+    assert "Insufficient funds: 1" in client.get(reason["href"]).content.decode()
+    page = client.get(f"/admin/office/enginehour/{refusals.result_list[0].pk}/change/").content.decode()
+    assert "<li>Insufficient funds: 1</li>" in page
+    assert re.search(r"<li>1: \d</li>", page)  # groups of one
+    assert ids(client.get("/admin/office/enginehour/?refusal=too_busy")) == []
+
+
+def test_the_age_of_what_was_verified_is_plain(boss, busy, settings):
+    client = browser(boss)
+    month = timezone.now() - timedelta(days=28)
+    database()["verifications"].update_many({}, {"$set": {"began_at": month}})
+
+    page = " ".join(client.get("/admin/").content.decode().split())
+    assert "The ledger was whole 4 weeks ago" in page
+    assert "verified</span> The ledger" not in page
+    assert "<dd>0 minutes</dd>" in page
+    settings.AUDIT_PERIOD_SECONDS = 0
+    assert '<dd class="office-down">0\N{NO-BREAK SPACE}minutes</dd>' in client.get("/admin/").content.decode()
 
 
 def test_the_lists_of_users_hold_who_is_counted(boss, busy, new_user):
@@ -220,7 +265,9 @@ def test_no_large_collection_is_touched(boss, busy):
         assert client.get("/admin/?period=90").status_code == 200
 
     touched = {command["ns"].partition(".")[2] for command in commands}
-    assert not touched & {"transactions", "entries", "accounts"}
+    assert not touched & {"transactions", "entries"}
+    # The first account tells since when there are any.
+    assert all(command["docsExamined"] <= 1 for command in commands if command["ns"].endswith(".accounts"))
     waiting = database()["notifications"].count_documents({"status": "PENDING"})
     outbox = [command for command in commands if command["ns"].endswith(".notifications")]
     assert outbox

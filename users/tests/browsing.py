@@ -25,7 +25,7 @@ def browser(user: Any, *permissions: str) -> Client:
 def cheap(client: Client, address: str, *, most: int = 50) -> HttpResponse:
     """The page at `address`, once it is shown that no large collection was counted or read whole for it.
 
-    Nor does any command look at more than `most` documents: a list shows 50.
+    Nor does any command look at more than `most` documents, or keys of an index: a list shows 50.
     """
     with profiled() as commands:
         response = client.get(address)
@@ -47,7 +47,8 @@ def said(response: HttpResponse) -> str:
 
 
 def _scans(command: Document, most: int) -> bool:
-    return "COLLSCAN" in command.get("planSummary", "") or command.get("docsExamined", 0) > most
+    looked_at = max(command.get("docsExamined", 0), command.get("keysExamined", 0))
+    return "COLLSCAN" in command.get("planSummary", "") or looked_at > most
 
 
 def _counts(command: Document) -> bool:
