@@ -84,7 +84,7 @@ def with_kinds(entries: Sequence[Entry]) -> Sequence[Entry]:
     found = collection(Transaction).find({"_id": {"$in": ids}}, {"kind": 1})
     kinds = {transaction["_id"]: transaction["kind"] for transaction in found}
     for entry in entries:
-        entry.kind = kinds[entry.transaction_id]  # type: ignore[attr-defined]
+        entry.kind = kinds[entry.transaction_id]
     return entries
 
 

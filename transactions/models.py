@@ -124,7 +124,9 @@ class Entry(LedgerRow):
 
     append_only = True
 
+    transaction_id: ObjectId
     is_own: bool  # set by history.transaction(): whether the account is the reader's
+    kind: str  # set by history.with_kinds(): that of its transaction
 
     class Meta(LedgerRow.Meta):
         abstract = False

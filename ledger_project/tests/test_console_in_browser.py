@@ -146,6 +146,7 @@ def test_a_dialog_goes_with_its_view_and_with_the_session(page: Page, asha: Any,
     expect(page.get_by_role("dialog")).to_be_hidden()
 
 
+@pytest.mark.slow
 def test_a_reversal_says_so_and_leads_to_what_it_reversed(page: Page, asha: Any, account: Account, pay):
     pay(100)
     original = Transaction.objects.get(from_account=account)
@@ -261,6 +262,7 @@ def test_a_period_that_ends_before_it_begins_is_refused_where_it_was_asked(page:
     expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("ends before it begins")
 
 
+@pytest.mark.slow
 def test_a_period_that_is_too_long_is_cut_where_the_ledger_says(
     page: Page, asha: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
@@ -278,20 +280,14 @@ def test_a_period_that_is_too_long_is_cut_where_the_ledger_says(
     expect(dialog.get_by_role("alert")).not_to_contain_text("2026-01-14T")  # in the reader's own words instead
     expect(dialog.get_by_label("To", exact=True)).to_have_value("2026-01-14")
     expect(dialog.get_by_label("To, before")).not_to_have_value("")
+    dialog.get_by_label("From, at").fill("12:00:00")
+    dialog.get_by_role("button", name="Save it").click()
+    expect(dialog.get_by_text("Of which day is that time?")).to_be_visible()
+    dialog.get_by_label("From, at").fill("")
     with page.expect_download() as started:
         dialog.get_by_role("button", name="Save it").click()
     started.value.save_as(tmp_path / "statement")
     assert "closing balance,10\r\n" in (tmp_path / "statement").read_bytes().decode()  # of 1, 2, 3 and 4
-
-
-def test_a_time_needs_its_day(page: Page, asha: Any, account: Account):
-    log_in(page, asha)
-    open_statement(page, account)
-    page.get_by_role("button", name="Download").click()
-    page.get_by_text("Begin or end within a day").click()
-    page.get_by_label("From, at").fill("12:00:00")
-    page.get_by_role("button", name="Save it").click()
-    expect(page.get_by_text("Of which day is that time?")).to_be_visible()
 
 
 def test_an_account_without_entries_says_so(page: Page, asha: Any, new_account: Callable[..., Account]):

@@ -182,6 +182,7 @@ def test_a_reversal_that_waits_is_explained_and_its_transaction_offered(bench: P
     send(bench, "202")
     expect(bench.locator("#answer-says")).to_contain_text("waits for another member of staff")
     choose(bench, "getTransaction")
+    expect(bench.locator("#answer")).to_be_hidden()  # it is not the answer to this
     expect(bench.get_by_label("transactionId", exact=True)).to_have_value(original)
 
 

@@ -225,8 +225,9 @@ def test_a_session_that_ends_in_the_middle_of_paying_is_taken_up_after_logging_i
     ],
 )
 def test_what_cannot_be_sent_is_said_beside_its_field(
-    page: Page, asha: Any, payer: Account, to: str, amount: str, says: str
+    page: Page, asha: Any, payer: Account, to: str, amount: str, says: str, new_account: Callable[..., Account]
 ):
+    new_account(asha, name="Savings")  # offered below the field, by a button that is part of the form, too
     log_in(page, asha)
     page.get_by_role("navigation").get_by_role("link", name="Send money").click()
     page.get_by_label("To account").fill(to)

@@ -92,6 +92,7 @@ def test_a_period_that_ends_before_it_begins_is_told_on_the_page(page, boss, acc
     expect(page.get_by_text("Choose a period that ends after it begins")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_a_part_of_a_day_can_be_had_where_a_day_is_too_long(page, boss, new_user, monkeypatch):
     busy = stored_account(new_user())
     monkeypatch.setattr(account_history, "MAX_ENTRIES", 4)

@@ -26,6 +26,7 @@ export function showWrongs(form, wrongs) {
 // The same for a form that is still being filled in: whoever is at the next field already stays there.
 export function markWrongs(form, wrongs) {
   for (const control of form.elements) {
+    if (!control.name) continue; // a button beside an input
     const wrong = wrongs[control.name];
     const place = control.closest(".field")?.querySelector(".wrong");
     if (!place) continue;

@@ -35,10 +35,12 @@ def _console(page: Page, directory: Path) -> list[Path]:
     people = page.request.post("/demo/", data={}).json()["people"]
     for number, payment in enumerate(PAYMENTS):
         _pay(page, people, *payment, key=f"picture-{number}")
-    session = {"token": people[0]["token"], "user": people[0]["user"], "payees": []}
+    payees = [{"account": people[1]["account"]["_id"], "label": "Ben, Everyday"}]
+    session = {"token": people[0]["token"], "user": people[0]["user"], "payees": payees}
     page.evaluate("session => sessionStorage.setItem('ledger.session', JSON.stringify(session))", session)
     page.goto(f"/console/?#/accounts/{people[0]['account']['_id']}")
     expect(page.locator("#statement-rows tr")).not_to_have_count(0)
+    expect(page.locator(".chart")).to_be_visible()
     return [_picture(page, directory / "console.png")]
 
 

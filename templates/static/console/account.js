@@ -2,6 +2,7 @@
 
 import { copyText, find, fromTemplate } from "../dom.js";
 import { formatMoney } from "../money.js";
+import { session } from "../session.js";
 import { nameOf, statusBadge } from "./accounts.js";
 import { get } from "./api.js";
 import { balanceChart } from "./chart.js";
@@ -19,9 +20,15 @@ export function show(main, { id, signal }) {
     const [{ account }, { accounts }] = await Promise.all([get(`/accounts/${id}`), get("/accounts/", { limit: 200 })]);
     find("#account-body").hidden = false;
     drawChart(find("#account-chart"), account, signal);
-    showStatement(account, new Map(accounts.map((own) => [own._id, nameOf(own)])), signal);
+    showStatement(account, namesOf(accounts), signal);
     return headOf(account, signal);
   });
+}
+
+// What the other side of an entry is called: an account of one's own, or somebody whom one was introduced to.
+function namesOf(accounts) {
+  const payees = session().payees.map(({ account, label }) => [account, label]);
+  return new Map([...payees, ...accounts.map((own) => [own._id, nameOf(own)])]);
 }
 
 function headOf(account, signal) {

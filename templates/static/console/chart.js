@@ -33,14 +33,14 @@ export function balanceChart(points, currency) {
   svg.addEventListener("pointerleave", () => { cursor.hide(); rest(); });
   const rest = () => { readout.textContent = `Lowest ${formatMoney(scale.low, currency)}, highest ${formatMoney(scale.high, currency)}`; };
   rest();
-  figure.append(readout, plotOf(svg, scale, currency), endsOf(points));
+  figure.append(readout, plotOf(svg, scale, currency, points));
   return figure;
 }
 
 // The numbers stand beside the drawing and not in it: it is stretched to its place, and they would be, too.
-function plotOf(svg, { top, floor }, currency) {
+function plotOf(svg, { top, floor }, currency, points) {
   const label = (value) => make("span", { class: "money", "aria-hidden": "true" }, formatMoney(value, currency));
-  return make("div", { class: "plot" }, svg, make("p", { class: "scale" }, label(top), label((top + floor) / 2), label(floor)));
+  return make("div", { class: "plot" }, svg, make("p", { class: "scale" }, label(top), label((top + floor) / 2), label(floor)), endsOf(points));
 }
 
 function endsOf(points) {

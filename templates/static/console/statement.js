@@ -14,7 +14,7 @@ import { announce, reasonOf } from "./states.js";
 const A_PAGE = 50;
 const PAGES_IN_ONE_GO = 10; // where nothing fits the filter, one looks on only when asked to
 
-export function showStatement(account, ownNames, signal) {
+export function showStatement(account, names, signal) {
   const form = find("#filters");
   const rows = find("#statement-rows");
   const foot = find("#statement-foot");
@@ -27,7 +27,7 @@ export function showStatement(account, ownNames, signal) {
     turn = new AbortController();
     signal.addEventListener("abort", () => turn.abort());
     rows.replaceChildren();
-    const statement = { account, ownNames, rows, foot, filters, signal: turn.signal, cursor: null, shown: 0, day: "" };
+    const statement = { account, names, rows, foot, filters, signal: turn.signal, cursor: null, shown: 0, day: "" };
     find("#statement").classList.toggle("without-balance", filters.byServer);
     follow(statement);
   };
@@ -131,9 +131,9 @@ function append(statement, found) {
   }
 }
 
-function rowOf({ at, direction, amount, balance, other, transaction, kind }, { account: { currency }, ownNames, signal }) {
+function rowOf({ at, direction, amount, balance, other, transaction, kind }, { account: { currency }, names, signal }) {
   const isIn = direction === "CREDIT";
-  const name = ownNames.get(other) ?? `account ···${other.slice(-6)}`;
+  const name = names.get(other) ?? `account ···${other.slice(-6)}`;
   const open = make("button", { type: "button", class: "link" }, `${isIn ? "From" : "To"} ${name}`);
   open.addEventListener("click", () => showReceipt(transaction, currency, signal));
   const row = fromTemplate("statement-row", {

@@ -16,6 +16,11 @@ export function showAnswer(answer, meaning) {
   find("#announcement").textContent = `Answer: ${line}. ${meaning ?? ""}`;
 }
 
+export function forgetAnswer() {
+  find("#answer").hidden = true;
+  find("#no-answer").hidden = false;
+}
+
 export function showNoAnswer(reason) {
   find("#answer-line").replaceChildren(make("span", { class: "status" }, reason));
   find("#answer-body").replaceChildren();

@@ -4,7 +4,7 @@ import { copyText, find, findAll, make } from "../dom.js";
 import { busy, showWrongs } from "../forms.js";
 import { Unreachable, exchange } from "../http.js";
 import { makeTabs } from "../tabs.js";
-import { showAnswer, showNoAnswer } from "./answer.js";
+import { forgetAnswer, showAnswer, showNoAnswer } from "./answer.js";
 import { endpointById, endpoints } from "./endpoints.js";
 import { requestOf, showForm, showRaw, wrongsOf } from "./form.js";
 import { accounts, actAs, actor, learn, people, sessions, transactions } from "./known.js";
@@ -15,6 +15,7 @@ let language = "http";
 let chosen = null; // the endpoint whose form is shown
 
 function choose(id) {
+  if (id !== chosen?.id) forgetAnswer(); // it would stand beside a request that it does not answer
   find("#endpoint").value = id;
   chosen = endpointById(id);
   const { summary, needsToken } = chosen;
@@ -73,6 +74,7 @@ async function beginDemo({ currentTarget: button }) {
     button.textContent = "Two others";
     button.className = "button compact";
     find("#demo-card").classList.add("done");
+    find("#demo-card h3").textContent = "Asha and Ben are here";
     choose("createTransfer");
     showKnown();
     showRequest();
