@@ -1,8 +1,6 @@
 """The whole service under the roles of ADR 0015, on a mongod with authentication and TLS, and its attempts to cheat."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,7 +18,7 @@ from pymongo.errors import OperationFailure
 from ledger_project.embedded import free_port
 from transactions.roles import ROLES
 from transactions.tests.secured import ADMINISTRATOR, DATABASE, SecuredMongo
-from users.tests.processes import PROJECT, WEB, WORKER, running
+from users.tests.processes import WEB, WORKER, Operator, running
 from users.tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
@@ -28,12 +26,13 @@ pytestmark = pytest.mark.slow
 UNAUTHORIZED = 13
 FAILED_VALIDATION = 121
 PASSWORD = "a-long-passphrase"
-SET_UP = """
-from django.core.management import call_command
-call_command("create_system_user", email="system@example.com")
-call_command("create_staff_user", email="staff@example.com")
-call_command("seed_system_funds", amount="500", key="first", system_user="system@example.com")
-"""
+MIGRATE = ("migrate", "--verbosity", "0")
+VERIFY = ("verify_ledger",)
+SET_UP = (
+    ("create_system_user", "--email", "system@example.com"),
+    ("create_staff_user", "--email", "staff@example.com"),
+    ("seed_system_funds", "--amount", "500", "--key", "first", "--system-user", "system@example.com"),
+)
 AUDIT = """
 from transactions import anchors, continuous_audit
 assert continuous_audit.audit_slice().found == []
@@ -71,18 +70,12 @@ class World:
             "STAFF_PASSWORD": PASSWORD,
         }
 
-    def manage(self, user: str, *arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            cwd=PROJECT,
-            env=self.environment(user),
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+    def manage(self, user: str, *commands: tuple[str, ...]) -> list[str]:
+        """What the commands print, one after the other."""
+        with Operator(self.environment(user)) as operator:
+            done = [operator(*command) for command in commands]
+        assert [each.error for each in done] == [""] * len(commands)
+        return [each.printed for each in done]
 
     def database(self, user: str) -> Database[dict[str, Any]]:
         return pymongo.MongoClient(self.server.uri_of(user))[DATABASE]
@@ -94,11 +87,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     directory = tmp_path_factory.mktemp("secured")
     with SecuredMongo(directory) as server:
         made = World(server, directory)
-        made.manage(ADMINISTRATOR, "create_database_roles")
+        made.manage(ADMINISTRATOR, ("create_database_roles",))
         for role in ROLES:
             server.create_user(role, role)
-        made.manage("ledger_migrator", "migrate", "--verbosity", "0")
-        made.manage("ledger_application", "shell", "-c", SET_UP)
+        made.manage("ledger_migrator", MIGRATE)
+        made.manage("ledger_application", *SET_UP)
         yield made
 
 
@@ -142,11 +135,11 @@ def base(world: World) -> Iterator[str]:
 
         def answers() -> bool:
             try:
-                return requests.get(f"{base}/readyz", timeout=10).status_code == 200
-            except requests.ConnectionError:
+                return requests.get(f"{base}/readyz", timeout=60).status_code == 200
+            except requests.RequestException:
                 return False
 
-        wait_until(answers, seconds=90)
+        wait_until(answers, seconds=300)
         yield base
 
 
@@ -170,7 +163,7 @@ def test_the_whole_service_works_under_the_application_s_role(world: World, base
     assert asha("GET", f"accounts/balance/{payer}")["balance"] == 970
     for path in ("", f"{payer}", f"{payer}/entries", f"{payer}/statement", f"{payer}/history", f"{payer}/balance"):
         asha("GET", f"accounts/{path}")
-    assert asha("GET", f"accounts/{payer}/statement", format="csv").startswith(b"")
+    assert payer.encode() in asha("GET", f"accounts/{payer}/statement", format="csv")
     for path in ("transactions/", f"transactions/{made}", "auth/me", "schema"):
         asha("GET", path)
     ben("POST", "auth/logout")
@@ -181,9 +174,8 @@ def test_the_whole_service_works_under_the_application_s_role(world: World, base
 
     mail = world.directory / "mail"
     wait_until(lambda: any("Asha" in file.read_text() for file in mail.glob("*")), seconds=60)
-    world.manage("ledger_application", "shell", "-c", AUDIT)
-    assert "The ledger is whole" in world.manage("ledger_application", "verify_ledger")
-    assert "The ledger is whole" in world.manage("ledger_auditor", "verify_ledger")
+    _, verified = world.manage("ledger_application", ("shell", "-c", AUDIT), VERIFY)
+    assert "The ledger is whole" in verified
 
 
 def _staff_look_and_freeze(base: str, account: str) -> None:
@@ -269,12 +261,17 @@ def test_of_a_transaction_the_validator_refuses_what_is_wrong_in_itself(applicat
 def test_a_change_of_a_transaction_that_no_role_can_refuse_is_found(world: World, application: Any) -> None:
     """The roles' limit (ADR 0015): they know no fields. The entries, which nobody changes, know better."""
     row = application.transactions.find_one({"kind": "INITIAL_FUNDS"})
-    application.transactions.update_one({"_id": row["_id"]}, {"$set": {"amount_minor": row["amount_minor"] + 1}})
-    try:
-        with pytest.raises(AssertionError, match="transaction_differs 2"):
-            world.manage("ledger_auditor", "verify_ledger")
-    finally:
-        application.transactions.update_one({"_id": row["_id"]}, {"$set": {"amount_minor": row["amount_minor"]}})
+
+    def change(amount_minor: int) -> None:
+        application.transactions.update_one({"_id": row["_id"]}, {"$set": {"amount_minor": amount_minor}})
+
+    with Operator(world.environment("ledger_auditor")) as auditor:
+        assert "The ledger is whole" in auditor(*VERIFY).printed
+        change(row["amount_minor"] + 1)
+        try:
+            assert "transaction_differs 2" in auditor(*VERIFY).error
+        finally:
+            change(row["amount_minor"])
 
 
 @pytest.mark.parametrize("role", ["ledger_auditor", "ledger_backup"])
@@ -321,9 +318,10 @@ def test_without_tls_or_a_password_nobody_is_let_in(world: World) -> None:
 
 def test_what_the_backup_exports_the_migrator_imports(world: World) -> None:
     file = str(world.directory / "export.gz")
-    world.manage("ledger_backup", "export_ledger", file)
+    world.manage("ledger_backup", ("export_ledger", file))
     with world.database(ADMINISTRATOR).client as client:
         client.drop_database(DATABASE)
-    world.manage("ledger_migrator", "migrate", "--verbosity", "0")
-    assert "the ledger is whole" in world.manage("ledger_migrator", "import_ledger", file)
-    assert "The ledger is whole" in world.manage("ledger_application", "verify_ledger")
+    _, imported = world.manage("ledger_migrator", MIGRATE, ("import_ledger", file))
+    assert "the ledger is whole" in imported
+    (verified,) = world.manage("ledger_application", VERIFY)
+    assert "The ledger is whole" in verified
