@@ -7,6 +7,7 @@ APPS = accounts ledger_project office transactions users manage.py
 BENCH ?=
 CHAOS ?=
 export PYTHONUNBUFFERED = 1
+unexport PYTHONDONTWRITEBYTECODE # the tests start a hundred programs: each would compile all modules anew
 
 .DEFAULT_GOAL := help
 .PHONY: help run test bench chaos lint format check fuzz audit sbom screenshots schema requirements clean
@@ -32,7 +33,7 @@ run: .venv/installed ## start everything and print the URL; Ctrl-C stops it
 	@exec .venv/bin/python -m ledger_project.run
 
 test: .venv/installed ## run the tests without their long forms, on servers of its own (TESTS=path to choose, MARK= for all)
-	.venv/bin/python -m pytest --numprocesses 3 --dist worksteal --quiet -m "$(MARK)" $(TESTS)
+	.venv/bin/python -m pytest --numprocesses 3 --quiet -m "$(MARK)" $(TESTS)
 
 bench: .venv/bench ## measure every figure of the README (BENCH="--quick" or "--only NAME" for a part)
 	.venv/bin/python -m benchmarks $(BENCH)
@@ -53,8 +54,9 @@ format: .venv/installed ## let ruff mend what it can
 check: lint ## what CI runs: lint, and every test with the long forms
 	@$(MAKE) --no-print-directory test MARK=
 
-fuzz: .venv/installed ## try the API with fresh cases, as a customer and as an operator, FUZZ_SECONDS each
-	FUZZ_SECONDS=$(FUZZ_SECONDS) .venv/bin/python -m pytest --quiet -m slow ledger_project/tests/test_fuzz.py
+fuzz: .venv/installed ## try API and engine with many fresh cases: the API for FUZZ_SECONDS as each of two users
+	FUZZ_SECONDS=$(FUZZ_SECONDS) .venv/bin/python -m pytest --quiet -m slow \
+		ledger_project/tests/test_fuzz.py transactions/tests/test_state_machine.py transactions/tests/test_faults.py
 
 audit: .venv/audit ## ask an advisory database for known holes in what production installs
 	@.venv/bin/pip-audit --require-hashes --disable-pip --progress-spinner off -r requirements/production.txt || \

@@ -17,6 +17,16 @@ from ledger_project.embedded import Mongo, Redis
 
 pytest_plugins = ["ledger_project.tests.browser"]
 
+# Modules that one worker runs: their tests share a server, or would wait for each other at MongoDB's one fail point.
+TOGETHER = {
+    "users/tests/test_delivery.py": "house",
+    "transactions/tests/test_roles_enforced.py": "roles",
+    "ledger_project/tests/test_mongo.py": "fail point",
+    "transactions/tests/test_concurrency.py": "fail point",
+    "transactions/tests/test_faults.py": "fail point",
+    "transactions/tests/test_reverse_concurrency.py": "fail point",
+}
+
 _servers = ExitStack()
 
 
@@ -38,6 +48,24 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop them, after the last worker."""
     _servers.close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests first, so that no worker is left with one while the others have nothing to do."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each worker that is free the next test, or the whole group of a test that TOGETHER names."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return TOGETHER.get(nodeid.partition("::")[0], nodeid)
+
+    config.option.loadscopereorder = False  # they have their order
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

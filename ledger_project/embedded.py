@@ -24,7 +24,7 @@ import pymongo
 import redis
 from pymongo.errors import OperationFailure, PyMongoError
 
-START_SECONDS = 30
+START_SECONDS = 120
 STOP_SECONDS = 15
 PR_SET_PDEATHSIG = 1
 

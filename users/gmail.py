@@ -41,8 +41,8 @@ class EmailBackend(smtp.EmailBackend):
 
 def access_token() -> str:
     """An access token that is valid now: the one at hand, or a fresh one. Threads share it; one refreshes at a time."""
-    credentials = _credentials()
     with _refreshing:
+        credentials = _credentials()
         if not credentials.valid:
             credentials.refresh(partial(Request(), timeout=settings.EMAIL_TIMEOUT))
         return str(credentials.token)
@@ -55,8 +55,8 @@ def _answer(user: str, token: str, challenge: bytes | None = None) -> str:
 
 def _forget(token: str) -> None:
     """Have the next sign-in fetch another token: Gmail refused this one before it expired."""
-    credentials = _credentials()
     with _refreshing:
+        credentials = _credentials()
         if credentials.token == token:
             credentials.token = None
 
@@ -72,7 +72,10 @@ def _credentials() -> Credentials:
 
 @cache
 def _kept(client_id: str, client_secret: str, refresh_token: str, token_uri: str) -> Credentials:
-    """One Credentials a process, which remembers its token until that expires."""
+    """One Credentials a process, which remembers its token until that expires.
+
+    Asked for under the lock only: of two threads that come here first at once, each would be given one of its own.
+    """
     return Credentials(
         None, refresh_token=refresh_token, token_uri=token_uri, client_id=client_id, client_secret=client_secret
     )

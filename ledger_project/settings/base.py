@@ -96,6 +96,17 @@ STATICFILES_DIRS = [BASE_DIR / "templates" / "static"]
 
 # --- MongoDB -----------------------------------------------------------------------------------------------------
 
+
+class _NoGdal:
+    """The path of a library that nobody here needs, for the fields of maps. Left unsaid, each process would look for it
+    three times, by way of a compiler and a linker: half a second.
+    """
+
+    def __fspath__(self) -> str:
+        raise ImproperlyConfigured("GDAL is not used")
+
+
+GDAL_LIBRARY_PATH = _NoGdal()
 DEFAULT_AUTO_FIELD = "django_mongodb_backend.fields.ObjectIdAutoField"
 DATABASE_ROUTERS = ["django_mongodb_backend.routers.MongoRouter"]
 MIGRATION_MODULES = {

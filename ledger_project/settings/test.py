@@ -1,5 +1,7 @@
 """Settings for the tests: real servers (conftest.py starts them), a cheap hash, e-mail kept in memory."""
 
+from pathlib import Path
+
 from .base import *
 from .base import LIMITS, env, logging_config, mongodb, redis_cache, simple_jwt, throttles
 from .email import email_settings
@@ -23,8 +25,12 @@ CACHES = redis_cache(REDIS_URL)
 THROTTLES = throttles(**LIMITS | dict.fromkeys(("user", "address", "anonymous", "login", "register"), "1000000/60"))
 THROTTLE_REDIS_TIMEOUT_SECONDS = env.float("THROTTLE_REDIS_TIMEOUT_SECONDS", default=1.0)
 
+# Their machine may be slow: no deadline ends anything but in a test about deadlines, which sets its own.
+POSTING_DEADLINE_SECONDS = env.float("POSTING_DEADLINE_SECONDS", default=60.0)
+
 METERS_FLUSH_SECONDS = None  # tests flush when they look
-COMMIT_TURN_FILE = None  # the workers' databases have nothing to do with each other
+# The workers' databases have nothing to do with each other; the web processes of one test do take turns.
+COMMIT_TURN_FILE = Path(env.str("COMMIT_TURN_FILE")) if "COMMIT_TURN_FILE" in env else None
 
 PASSWORD_HASHERS = ["users.tests.hashers.CheapBCrypt", *PASSWORD_HASHERS]
 vars().update(email_settings(default="file"))  # pytest-django puts locmem in its place; a worker of its own obeys
@@ -32,3 +38,4 @@ DEFAULT_FROM_EMAIL = "Backend Ledger <ledger@localhost>"
 LOGGING = logging_config("text")
 STATIC_ROOT = None  # type: ignore[assignment]
 WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = True  # a file is looked for when it is asked for: each new client would look for all of them

@@ -19,6 +19,7 @@ from transactions.posting import Reversal, Transfer
 from transactions.reversing import reverse
 from transactions.tests.test_statement import stored_account
 from users.models import User
+from users.tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -186,9 +187,7 @@ def test_a_long_statement_goes_on_as_one_scrolls(page: Page, asha: Any, account:
     open_statement(page, account)
     expect(page.locator("#statement-rows tr:not(.day)").nth(49)).to_be_attached()
     assert len(rows(page)) < 121
-    while page.get_by_text("That is all.").count() == 0:
-        page.mouse.wheel(0, 4000)
-        page.wait_for_load_state("networkidle")
+    wait_until(lambda: page.mouse.wheel(0, 4000) or page.get_by_text("That is all.").count())
     assert len(rows(page)) == 121
     assert rows(page)[-1] == "+₹1,000.00"
 
@@ -229,7 +228,7 @@ def test_a_filter_that_little_fits_looks_so_far_and_no_further_until_told(page: 
 
 
 @pytest.mark.parametrize(
-    ("file_format", "begins"), [("csv", b""), pytest.param("pdf", b"%PDF-", marks=pytest.mark.slow)]
+    ("file_format", "begins"), [("csv", b"\xef\xbb\xbfaccount,"), pytest.param("pdf", b"%PDF-", marks=pytest.mark.slow)]
 )
 def test_the_statement_is_downloaded_as_a_file(
     page: Page, asha: Any, account: Account, pay, tmp_path: Path, file_format: str, begins: bytes
@@ -417,7 +416,7 @@ def test_a_late_no_to_the_one_before_does_not_end_the_session_of_the_next(
     held: list[Route] = []
     page.route("**/history?*", lambda route: held.append(route))  # noqa: PLW0108  (Playwright cannot wrap a built-in)
     log_in(page, asha)
-    wait_until_held(page, held)
+    wait_until(lambda: page.wait_for_timeout(20) or held)  # Playwright hands over only while it is asked something
     page.get_by_role("button", name="Log out", exact=True).click()
     fill_in(page, ben)
     expect(page.locator("#who")).to_have_text("Ben")
@@ -427,12 +426,6 @@ def test_a_late_no_to_the_one_before_does_not_end_the_session_of_the_next(
     page.get_by_role("navigation").get_by_role("link", name="Profile").click()
     expect(page.get_by_text(ben.email)).to_be_visible()
     expect(page.locator("#who")).to_have_text("Ben")
-
-
-def wait_until_held(page: Page, held: list[Route]) -> None:
-    """Playwright hands routes over only while it is asked something."""
-    while not held:
-        page.wait_for_timeout(20)
 
 
 def test_a_young_account_shows_each_entry_beside_the_one_before(page: Page, asha: Any, account: Account, pay):

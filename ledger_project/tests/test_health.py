@@ -136,6 +136,7 @@ def test_a_mongodb_without_a_primary_makes_it_unavailable(client, monkeypatch, t
             mongo.admin.command("replSetStepDown", 60, force=True)
 
             response = client.get("/readyz")
+        server.process.kill()  # asked to end, it would first wait for others of its set, of which there are none
 
     assert response.status_code == 503
     assert response.json()["status"] == "unavailable"

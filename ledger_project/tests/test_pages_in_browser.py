@@ -78,24 +78,25 @@ def walk(page: Page, settings: Any, asha: Any, account: Account, payee: Account)
     return every_view()
 
 
-@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
-def test_axe_finds_nothing_serious_in_any_view(page: Page, walk: Iterator[str], scheme: str):
-    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+def test_axe_finds_nothing_serious_in_any_view(page: Page, walk: Iterator[str]):
     for view in walk:
-        found = Axe().run(page).response["violations"]
-        serious = [
-            (violation["id"], node["html"], node["failureSummary"])
-            for violation in found
-            if violation["impact"] in SERIOUS
-            for node in violation["nodes"]
-        ]
-        assert serious == [], view
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            found = Axe().run(page).response["violations"]
+            serious = [
+                (violation["id"], node["html"], node["failureSummary"])
+                for violation in found
+                if violation["impact"] in SERIOUS
+                for node in violation["nodes"]
+            ]
+            assert serious == [], (view, scheme)
 
 
 @pytest.mark.slow
-def test_nothing_is_wider_than_a_phone(page: Page, walk: Iterator[str]):
+def test_nothing_is_wider_than_a_phone_and_no_token_is_in_local_storage_or_in_a_cookie(page: Page, walk: Iterator[str]):
     page.set_viewport_size(PHONE)
     for view in walk:
+        assert page.evaluate("[localStorage.length, document.cookie]") == [0, ""], view
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], view
         sticking_out = page.evaluate(
             """[...document.querySelectorAll("main .card > *, dialog[open] *")]
@@ -103,12 +104,6 @@ def test_nothing_is_wider_than_a_phone(page: Page, walk: Iterator[str]):
                 .map((one) => one.outerHTML.slice(0, 80))"""
         )
         assert sticking_out == [], view
-
-
-@pytest.mark.slow
-def test_no_token_is_in_local_storage_or_in_a_cookie(page: Page, walk: Iterator[str]):
-    for view in walk:
-        assert page.evaluate("[localStorage.length, document.cookie]") == [0, ""], view
     page.goto("/api/docs/")
     page.get_by_role("button", name="Authorize").click()
     page.get_by_label("auth-bearer-value").fill("a.bearer.token")

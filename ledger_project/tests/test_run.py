@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from ledger_project.embedded import free_port
+from users.tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 GIVEN = ("MONGODB_URI", "REDIS_URL", "DJANGO_SETTINGS_MODULE", "LEDGER_TEST_DIR")
@@ -59,21 +59,11 @@ class Run:
             return json.load(answer)
 
 
-def wait_for(condition, seconds: float = 300):
-    """The first true value of `condition`, asked again and again."""
-    pause, deadline = threading.Event(), time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        pause.wait(0.05)
-    raise AssertionError("it did not happen in time")
-
-
 @contextmanager
 def running(data: Path, port: int):
     run = Run(data, port)
     try:
-        wait_for(lambda: "is running at" in run.output or run.process.poll() is not None)
+        wait_until(lambda: "is running at" in run.output or run.process.poll() is not None, seconds=300)
         assert run.process.poll() is None, run.output
         yield run
     finally:
@@ -119,7 +109,7 @@ def test_from_nothing_to_a_transfer_to_its_e_mail_and_back_to_nothing(tmp_path):
         }
         run.call("POST", "/api/transactions", transfer, tokens["asha"])
         assert run.call("GET", f"/api/accounts/balance/{accounts['ben']}", token=tokens["ben"])["balance"] == 12.5
-        wait_for(lambda: len(list((tmp_path / "mail").glob("*"))) and "12.5" in mail(tmp_path))
+        wait_until(lambda: "12.5" in mail(tmp_path), seconds=300)
         verified = subprocess.run(
             [sys.executable, "manage.py", "verify_ledger"],
             cwd=ROOT,

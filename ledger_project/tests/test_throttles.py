@@ -237,9 +237,8 @@ def dead(server):
 
 @pytest.mark.parametrize("fault", [hanging, dead])
 def test_without_redis_requests_go_on_and_log_ins_are_counted_here(
-    client_of, new_user, new_account, limits, own_redis, settings, monkeypatch, fault
+    client_of, new_user, new_account, limits, own_redis, monkeypatch, fault
 ):
-    settings.THROTTLE_REDIS_TIMEOUT_SECONDS = 0.2
     limits(user="2/3600", anonymous="2/3600", login="3/3600", account_failures="2/900")
     asha, ben = new_user(password=PASSWORD), new_user()
     payer, payee = new_account(asha, funds=100), new_account(ben)

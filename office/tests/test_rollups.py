@@ -1,6 +1,5 @@
 """The roll-ups of the dashboard: every transaction once, whatever commits late, runs twice or breaks off."""
 
-import threading
 from collections import Counter
 from datetime import timedelta
 from decimal import Decimal
@@ -23,6 +22,7 @@ from office.models import HourlyMovement
 from transactions import ledger
 from transactions.models import Transaction
 from transactions.posting import Reversal, Transfer
+from users.tests.waiting import together
 
 LATER = timedelta(seconds=settings.ROLL_UP_LAG_SECONDS + 2)  # ids know whole seconds only
 
@@ -136,16 +136,19 @@ def test_a_step_ends_at_its_limit_and_the_next_one_goes_on(pay, monkeypatch):
 
 
 def test_a_transaction_that_commits_after_a_later_one_is_not_missed(pay):
-    """Its id was made first, and another, with a higher id, is committed and rolled up meanwhile."""
-    document = pay()
-    database()["transactions"].delete_one({"_id": document["_id"]})  # as if not posted yet
-    client = database().client
-    with client.start_session() as session, session.start_transaction():
-        database()["transactions"].insert_one(document, session=session)
-        later = pay()
-        assert later["_id"] > document["_id"]
+    """Its id was made first, and another, with a higher id, is committed and rolled up meanwhile.
+
+    The server gives a transaction that is open some seconds to live, so little happens in it.
+    """
+    document, later = pay(), pay()
+    assert later["_id"] > document["_id"]
+    rows = database()["transactions"]
+    rows.delete_many({"_id": {"$in": [document["_id"], later["_id"]]}})  # as if not posted yet
+    with database().client.start_session() as session, session.start_transaction():
+        rows.insert_one(document, session=session)
+        rows.insert_one(later)
         assert roll_up(after=timedelta(0)) == 0
-        assert rolled() == {}
+    assert rolled() == {}
 
     roll_up()
     assert rolled() == counted()
@@ -160,14 +163,8 @@ def test_several_at_once_count_each_transaction_once(pay, monkeypatch):
     monkeypatch.setattr(rollups, "AT_ONCE", 2)
     for _ in range(11):
         pay()
-    counts = []
-    threads = [threading.Thread(target=lambda: counts.append(roll_up())) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
 
-    assert sum(counts) == 12
+    assert sum(together([roll_up] * 4)) == 12
     assert rolled() == counted()
 
 

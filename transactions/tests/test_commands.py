@@ -5,8 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -21,6 +19,7 @@ from ledger_project.mongo import database
 from transactions.models import Transaction
 from transactions.verification import verify
 from users.models import Notification, User
+from users.tests.waiting import together
 
 PASSWORD = "correct horse battery"
 
@@ -53,23 +52,6 @@ def refusal(name: str, *arguments: str) -> str:
     assert caught.value.returncode == 1
     assert "\n" not in str(caught.value)
     return str(caught.value)
-
-
-def together(action: Callable[[int], Any], times: int = 4) -> list[Any]:
-    """Do `action` in threads that start at the same moment; return what each returned."""
-    barrier = threading.Barrier(times)
-    results: list[Any] = [None] * times
-
-    def work(number: int) -> None:
-        barrier.wait()
-        results[number] = action(number)
-
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(times)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
 
 
 def balance(account: Any) -> Decimal:
@@ -145,7 +127,7 @@ class TestCreateSystemUser:
 
     def test_at_the_same_time_makes_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SYSTEM_USER_PASSWORD", PASSWORD)
-        answers = together(lambda _: ask("create_system_user"))
+        answers = together([lambda: ask("create_system_user")] * 4)
         assert sorted(answer["created"] for answer in answers) == [False, False, False, True]
         assert User.objects.count() == Account.objects.count() == 1
 
@@ -253,7 +235,7 @@ class TestSeedSystemFunds:
         assert Account.objects.get(kind="TREASURY").balance == 10
 
     def test_at_the_same_time_with_one_key_moves_money_once(self) -> None:
-        answers = together(lambda _: ask("seed_system_funds", "--amount", "10", "--key", "opening"))
+        answers = together([lambda: ask("seed_system_funds", "--amount", "10", "--key", "opening")] * 4)
         results = sorted(answer["results"][0]["result"] for answer in answers)
         assert results == ["already processed"] * 3 + ["posted"]
         assert Account.objects.get(kind="TREASURY").balance == 10
@@ -318,7 +300,7 @@ class TestSeedSystemFunds:
     @pytest.mark.slow
     def test_is_a_program_and_two_of_it_at_once_move_money_once(self) -> None:
         arguments = ("seed_system_funds", "--amount", "1000000", "--key", "opening", "--json")
-        runs = together(lambda _: run(*arguments), times=2)
+        runs = together([lambda: run(*arguments)] * 2)
         assert [done.returncode for done in runs] == [0, 0], [done.stderr for done in runs]
         results = [json.loads(done.stdout)["results"][0]["result"] for done in runs]
         assert sorted(results) == ["already processed", "posted"]

@@ -3,8 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ import pytest
 from bson import Timestamp
 
 from ledger_project.embedded import Mongo
-from users.tests.processes import PROJECT
+from users.tests.processes import Done, Operator
 
 pytestmark = pytest.mark.slow
 
@@ -24,21 +22,14 @@ Client = pymongo.MongoClient[dict[str, Any]]
 OF_THE_SESSION = ("lsid", "txnNumber", "stmtId", "prevOpTime", "t", "ts", "wall", "v")
 
 
-def manage(server: Mongo, *arguments: str) -> dict[str, Any]:
-    """What a command says with --json; its exit code as `code`."""
-    env = os.environ | {"MONGODB_URI": server.uri, "MONGODB_DATABASE": DATABASE}
-    done = subprocess.run(
-        [sys.executable, "manage.py", *arguments],
-        cwd=PROJECT,
-        env=env,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=180,
-    )
-    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
-    assert done.returncode in (0, 1), done.stderr
-    return (json.loads(lines[-1]) if lines else {}) | {"code": done.returncode}
+def operator(server: Mongo) -> Operator:
+    """Commands on the ledger that is on `server`."""
+    return Operator(os.environ | {"MONGODB_URI": server.uri, "MONGODB_DATABASE": DATABASE})
+
+
+def said(done: Done) -> dict[str, Any]:
+    """What a command says with --json."""
+    return json.loads(done.printed.splitlines()[-1])
 
 
 def copy_of(server: Mongo, client: Client, directory: Path) -> tuple[Mongo, Timestamp]:
@@ -71,20 +62,20 @@ def operations(client: Client, after: Timestamp, until: Timestamp) -> Iterator[d
 
 
 def test_the_ledger_of_a_moment_before_a_mishap_is_brought_back(tmp_path: Path) -> None:
-    with Mongo(tmp_path / "source") as source, Client(source.uri) as client:
-        manage(source, "migrate", "--verbosity", "0")
-        manage(source, "seed_system_funds", "--amount", "500", "--key", "before the copy", "--json")
+    with Mongo(tmp_path / "source") as source, Client(source.uri) as client, operator(source) as manage:
+        manage("migrate", "--verbosity", "0")
+        manage("seed_system_funds", "--amount", "500", "--key", "before the copy", "--json")
         copy, last = copy_of(source, client, tmp_path / "copy")
-        manage(source, "seed_system_funds", "--amount", "70", "--key", "after the copy", "--json")
-        anchor = manage(source, "anchor_ledger", "--json")["hash"]
+        manage("seed_system_funds", "--amount", "70", "--key", "after the copy", "--json")
+        anchor = said(manage("anchor_ledger", "--json"))["hash"]
         moment = now_of(client)
         client[DATABASE].entries.delete_many({})
-        assert manage(source, "verify_ledger", "--json")["code"] == 1
+        assert manage("verify_ledger", "--json").code == 1
 
-        with copy, Client(copy.uri) as restored:
-            assert manage(copy, "verify_ledger", "--json")["entries"] == 2
+        with copy, Client(copy.uri) as restored, operator(copy) as manage_copy:
+            assert said(manage_copy("verify_ledger", "--json"))["entries"] == 2
             for operation in operations(client, last, moment):
                 restored.admin.command("applyOps", [operation])
 
-            proven = manage(copy, "verify_ledger", "--anchor", anchor, "--json")
-            assert (proven["code"], proven["entries"], proven["whole"]) == (0, 4, True)
+            done = manage_copy("verify_ledger", "--anchor", anchor, "--json")
+            assert (done.code, said(done)["entries"], said(done)["whole"]) == (0, 4, True)

@@ -193,7 +193,7 @@ def test_the_whole_service_works_under_the_application_s_role(world: World, base
     assert asha("GET", f"accounts/balance/{payer}")["balance"] == 3970
     for path in ("", f"{payer}", f"{payer}/entries", f"{payer}/statement", f"{payer}/history", f"{payer}/balance"):
         asha("GET", f"accounts/{path}")
-    assert asha("GET", f"accounts/{payer}/statement", format="csv").startswith(b"")
+    assert payer.encode() in asha("GET", f"accounts/{payer}/statement", format="csv")
     for path in ("transactions/", f"transactions/{made}", "auth/me", "schema", "docs"):
         asha("GET", path)
     _sessions_and_passwords(world, ben, "ben@example.com")

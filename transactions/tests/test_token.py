@@ -158,7 +158,7 @@ def test_what_is_posted_by_no_token_needs_none(scene):
 
 
 def test_while_the_database_fails_the_answer_says_what_became_of_the_transfer(scene, fail_command, settings):
-    settings.POSTING_DEADLINE_SECONDS = 1
+    settings.POSTING_DEADLINE_SECONDS = 3
     fail_command("aggregate", "insert", times="alwaysOn", closeConnection=True)
     response = scene.post()
     assert (response.status_code, response.json()["code"]) == (503, "not_posted")

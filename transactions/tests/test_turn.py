@@ -65,19 +65,24 @@ def test_without_a_file_there_are_no_turns_and_no_error(nowhere, tmp_path):
         pass
 
 
-def test_turns_alternate_between_two_processes_and_nothing_is_lost(path):
+def test_two_processes_both_come_to_their_turns_and_nothing_is_lost(path):
+    """Each writes its letter once a turn, and goes on until both have had a hundred."""
     code = (
         "import pathlib, sys; from transactions import turn; from transactions.turn import HostTurn\n"
         "turn.PATIENCE_SECONDS = 60\n"
-        "mine, counter = HostTurn(pathlib.Path(sys.argv[1])), pathlib.Path(sys.argv[2])\n"
-        "for _ in range(200):\n"
-        "    with mine: counter.write_text(str(int(counter.read_text()) + 1))\n"
+        "mine, letters, turns = HostTurn(pathlib.Path(sys.argv[1])), pathlib.Path(sys.argv[2]), 0\n"
+        "while min(map(letters.read_text().count, 'ab')) < 100:\n"
+        "    with mine: turns += letters.write_text(letters.read_text() + sys.argv[3]) > 0\n"
+        "print(turns)\n"
     )
-    counter = path.with_name("counter")
-    counter.write_text("0")
-    both = [subprocess.Popen([sys.executable, "-c", code, str(path), str(counter)]) for _ in range(2)]
-    assert [process.wait(60) for process in both] == [0, 0]
-    assert counter.read_text() == "400"
+    letters = path.with_name("letters")
+    letters.write_text("")
+    both = [
+        subprocess.Popen([sys.executable, "-c", code, str(path), str(letters), letter], stdout=subprocess.PIPE)
+        for letter in "ab"
+    ]
+    turns = [int(process.communicate(timeout=300)[0]) for process in both]
+    assert [letters.read_text().count(letter) for letter in "ab"] == turns
 
 
 def test_whoever_waits_hears_that_a_turn_has_ended(path, monkeypatch):

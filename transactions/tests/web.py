@@ -20,6 +20,8 @@ from users.tests.processes import PROJECT, children, environment, kill
 from users.tests.waiting import wait_until
 from users.tokens import issue_token
 
+START_SECONDS = 180  # on a machine that is slow, and has other tests to run
+
 
 class Web:
     """The running server."""
@@ -54,14 +56,21 @@ def web(log: Path, **variables: str) -> Iterator[Web]:
         process = subprocess.Popen(
             ["sh", "-c", command],
             cwd=PROJECT,
-            env=environment(PORT=str(port), PATH=path, WEB_PROCESSES="2", LOG_LEVEL="WARNING", **variables),
+            env=environment(
+                PORT=str(port),
+                PATH=path,
+                WEB_PROCESSES="2",
+                LOG_LEVEL="WARNING",
+                COMMIT_TURN_FILE=str(log.with_name("commit-turn")),
+                **variables,
+            ),
             stdout=output,
             stderr=output,
             start_new_session=True,
         )
     try:
         server = Web(process, port)
-        wait_until(server.answers, seconds=60)
+        wait_until(server.answers, seconds=START_SECONDS)
         wait_until(lambda: len(server.workers()) == 2)
         yield server
     finally:
@@ -88,9 +97,14 @@ class Call:
         return self.status in (200, 201)
 
     @property
+    def broke_off(self) -> bool:
+        """Whether its connection did, before there was an answer."""
+        return self.status is None
+
+    @property
     def is_unknown(self) -> bool:
         """Whether the caller cannot know what became of it."""
-        return self.status is None or (self.body or {}).get("code") == "outcome_unknown"
+        return self.broke_off or (self.body or {}).get("code") == "outcome_unknown"
 
     @property
     def is_refused(self) -> bool:
@@ -108,7 +122,7 @@ class Caller(Thread):
 
     def __init__(self, port: int, payer: Account, payee: Account, over: Event) -> None:
         super().__init__(daemon=True)
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
         self.headers = {"Authorization": f"Bearer {issue_token(payer.user)}", "Content-Type": "application/json"}
         self.payer, self.payee, self.over = payer, payee, over
         self.calls: list[Call] = []
@@ -164,7 +178,7 @@ class Load:
         """Let each finish its call; all calls."""
         self.over.set()
         for caller in self.callers:
-            caller.join(60)
+            caller.join(180)
             assert not caller.is_alive()
             caller.connection.close()
         return self.calls

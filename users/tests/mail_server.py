@@ -12,6 +12,8 @@ from aiosmtpd.controller import Controller
 
 from ledger_project.embedded import free_port
 
+START_SECONDS = 60  # aiosmtpd's own 5 are few on a busy machine
+
 
 class MailServer:
     """`with MailServer() as server:` - then `server.port`, and in `server.messages` what was accepted.
@@ -30,7 +32,9 @@ class MailServer:
         self._options = options
 
     def __enter__(self) -> Self:
-        self._controller = Controller(self, hostname="127.0.0.1", port=self.port, **self._options)
+        self._controller = Controller(
+            self, hostname="127.0.0.1", port=self.port, ready_timeout=START_SECONDS, **self._options
+        )
         self._controller.start()
         return self
 

@@ -2,7 +2,6 @@
 
 import smtplib
 import ssl
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.core import mail
@@ -13,6 +12,7 @@ from ledger_project.mongo import run_transaction
 from users import gmail, notifications, tasks
 from users.models import Notification
 from users.tests.google import GmailServer, TokenEndpoint, make_certificate
+from users.tests.waiting import together
 
 USER = "ledger@gmail.example"
 Status = Notification.Status
@@ -91,10 +91,7 @@ def test_a_token_that_expired_is_refreshed(server, endpoint):
 
 
 def test_threads_that_need_a_token_at_once_fetch_one(server, endpoint):
-    with ThreadPoolExecutor(8) as pool:
-        tokens = set(pool.map(lambda _: gmail.access_token(), range(8)))
-
-    assert tokens == {"token-1"}
+    assert together([gmail.access_token] * 8) == ["token-1"] * 8
     assert len(endpoint.requests) == 1
 
 

@@ -19,9 +19,10 @@ def together(calls: Sequence[Callable[[], Any]]) -> list[Any]:
         return list(pool.map(run, calls))
 
 
-def wait_until(condition: Callable[[], object], *, seconds: float = 60) -> None:
-    """Return as soon as `condition()` holds; fail after `seconds`."""
+def wait_until(condition: Callable[[], Any], *, seconds: float = 60) -> Any:
+    """Return as soon as `condition()` holds, what it is then; fail after `seconds`."""
     deadline = time.monotonic() + seconds
-    while not condition():
+    while not (found := condition()):
         assert time.monotonic() < deadline, f"waited {seconds} s in vain"
         time.sleep(0.02)
+    return found
