@@ -270,7 +270,8 @@ def _fingerprint(transaction: Document) -> str | None:
     """That of the command which `transaction` says it was made of; None where no command says that."""
     initiator, key = transaction["initiator"], transaction["idempotency_key"]
     if transaction["kind"] == Transaction.Kind.REVERSAL:
-        return Reversal(initiator, transaction.get("reverses"), transaction.get("reason"), key).fingerprint
+        original, reason = transaction.get("reverses"), transaction.get("reason")
+        return Reversal(initiator, original, reason, key).fingerprint if original and reason else None
     payer = transaction["from_account"] if transaction["kind"] == Transaction.Kind.TRANSFER else None
     try:
         amount = to_major(transaction["amount_minor"], transaction["currency"])
