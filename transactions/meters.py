@@ -54,7 +54,7 @@ class Meters:
         self._ask()
 
     def committed(self, size: int) -> None:
-        """A group of `size` transfers was committed."""
+        """A group was committed, and `size` transfers in it."""
         with self._lock:
             self._counts["groups"] += 1
             self._counts["transfers"] += size
