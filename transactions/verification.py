@@ -55,6 +55,7 @@ from transactions.invariants import (
 )
 from transactions.models import Entry, Transaction
 from transactions.signals import ledger_verified
+from transactions.statement import StatementBroken
 
 ACCOUNTS, TRANSACTIONS, ENTRIES = (model._meta.db_table for model in (Account, Transaction, Entry))
 ACCOUNTS_AT_ONCE = 1000
@@ -217,7 +218,7 @@ class Verifier:
             first = link_at(
                 account["_id"], last_before(Account(id=account["_id"], sequence=account["sequence"]), since)
             )
-        except AssertionError:  # an entry is missing: its whole chain tells which
+        except StatementBroken:  # an entry is missing: its whole chain tells which
             first = START
         within = {"account": account["_id"], "sequence": {"$gt": first.sequence}}
         link = self._follow(account, self._entries(within), first)
