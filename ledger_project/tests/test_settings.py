@@ -55,8 +55,8 @@ def load(env: dict[str, str]) -> ModuleType:
             return import_module(name)
     finally:
         sys.modules.update(ours)
-        for module in ours:  # the package names the last one that was imported
-            setattr(sys.modules["ledger_project.settings"], module.rpartition(".")[2], ours[module])
+        for module, before in ours.items():  # the package names the last one that was imported
+            setattr(sys.modules["ledger_project.settings"], module.rpartition(".")[2], before)
 
 
 def test_the_deployment_check_is_clean():
