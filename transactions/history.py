@@ -10,6 +10,7 @@ from accounts.models import Account
 from ledger_project.money import currencies_by_decimals, minor_range
 from ledger_project.mongo import Document, collection, first_id, from_document
 from transactions.models import Entry, Transaction
+from transactions.statement import StatementBroken
 from users.models import Notification
 
 # A transaction's id is made within this time after its created_at (a posting's deadline is far shorter).
@@ -56,12 +57,15 @@ def transaction(transaction_id: ObjectId, *, party: ObjectId) -> Document | None
     """The document of a transaction that touches `party`, a user, with its two `entries`, the debit first.
 
     `is_own` of an entry says whether it is on an account of `party`: the other side's balance is not theirs to see.
+    Raises StatementBroken when an entry was removed.
     """
     found = collection(Transaction).find_one({"_id": transaction_id, "parties": party})
     if found is None:
         return None
     sides = {found["debit_entry"]: found["from_account"], found["credit_entry"]: found["to_account"]}
     by_id = {entry["_id"]: from_document(Entry, entry) for entry in collection(Entry).find({"_id": {"$in": [*sides]}})}
+    if len(by_id) < len(sides):
+        raise StatementBroken
     own = {account.pk for account in Account.objects.filter(pk__in=[*sides.values()], user=party)}
     for entry_id, account_id in sides.items():
         by_id[entry_id].is_own = account_id in own
@@ -79,10 +83,15 @@ def entries(*, account: ObjectId, limit: int, before: int | None = None) -> list
 
 
 def with_kinds(entries: Sequence[Entry]) -> Sequence[Entry]:
-    """`entries`, each with the `kind` of its transaction: one look-up by id for all of them."""
-    ids = [entry.transaction_id for entry in entries]
-    found = collection(Transaction).find({"_id": {"$in": ids}}, {"kind": 1})
+    """`entries`, each with the `kind` of its transaction: one look-up by id for all of them.
+
+    Raises StatementBroken when a transaction was removed.
+    """
+    ids = {entry.transaction_id for entry in entries}
+    found = collection(Transaction).find({"_id": {"$in": [*ids]}}, {"kind": 1})
     kinds = {transaction["_id"]: transaction["kind"] for transaction in found}
+    if len(kinds) < len(ids):
+        raise StatementBroken
     for entry in entries:
         entry.kind = kinds[entry.transaction_id]
     return entries

@@ -354,7 +354,7 @@ describe_transactions = extend_schema_view(
                 },
             )
         },
-        refused=[refusal(Http404)],
+        refused=[refusal(Http404), refusal(StatementBroken)],
     ),
 )
 
@@ -378,6 +378,7 @@ describe_entries = extend_schema_view(
         refused=[
             refusal_when("invalid_cursor", lambda: EntryListQuery.read({"cursor": "first"})),
             refusal(AccountNotFound),
+            refusal(StatementBroken),
         ],
     ),
 )

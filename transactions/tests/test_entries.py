@@ -10,6 +10,7 @@ from bson import ObjectId
 
 from accounts.models import GENESIS, Account
 from ledger_project.mongo import database
+from ledger_project.tests.test_openapi import described_as
 from transactions import ledger
 from transactions.posting import Transfer, entry_hash
 
@@ -145,3 +146,10 @@ def test_anothers_an_unknown_and_a_malformed_account_are_one_404(client, other):
         answers.add(response.content)
     assert len(answers) == 1
     assert b'"message":"Account not found"' in answers.pop()
+
+
+def test_where_a_transaction_was_removed_nothing_is_claimed_of_its_entry(client, account):
+    database()["transactions"].delete_one({"to_account": account.pk})
+    response = client.get(f"/api/accounts/{account.pk}/entries")
+    assert response.status_code == 409
+    assert described_as(response, "listEntries")["code"] == "statement_broken"

@@ -7,6 +7,8 @@ import pytest
 from bson import ObjectId
 
 from accounts.models import Account
+from ledger_project.mongo import database
+from ledger_project.tests.test_openapi import described_as
 from transactions.models import Entry, Transaction
 
 KEYS = {
@@ -116,3 +118,12 @@ def test_anothers_an_unknown_and_a_malformed_id_are_word_for_word_the_same_404(c
 
 def test_a_system_user_does_not_see_transactions_of_others_either(client_of, system_user, transaction):
     assert client_of(system_user).get(f"/api/transactions/{transaction['_id']}").status_code == 404
+
+
+@pytest.mark.parametrize("side", ["DEBIT", "CREDIT"])
+def test_where_an_entry_was_removed_nothing_is_claimed_of_the_transaction(client_of, asha, transaction, side):
+    found = {"transaction": ObjectId(transaction["_id"]), "direction": side}
+    assert database()["entries"].delete_one(found).deleted_count == 1
+    response = client_of(asha).get(f"/api/transactions/{transaction['_id']}")
+    assert response.status_code == 409
+    assert described_as(response, "getTransaction")["code"] == "statement_broken"
