@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any
@@ -292,6 +293,17 @@ CHEATS: dict[str, Callable[[Database[dict[str, Any]]], object]] = {
     "read another database": lambda db: db.client["admin"]["system.users"].find_one(),
     "switch the server off": lambda db: db.client.admin.command("shutdown"),
 }
+
+
+def test_the_application_may_end_a_transaction_of_its_own_that_failed(application: Database[dict[str, Any]]) -> None:
+    held, other = ({"_id": ObjectId(), "created_at": datetime.now(UTC), "transactions": []} for _ in range(2))
+    with application.client.start_session() as session:
+        session.start_transaction()
+        application["notices_due"].insert_one(held, session=session)
+        application.client.admin.command("killSessions", [session.session_id])
+        with pytest.raises(OperationFailure, match="has been aborted"):
+            application["notices_due"].insert_one(other, session=session)
+    assert application["notices_due"].find_one({"_id": held["_id"]}) is None
 
 
 @pytest.mark.parametrize("cheat", CHEATS)
