@@ -10,6 +10,7 @@ from celery import Celery
 from celery.beat import BeatLazyFunc
 from celery.signals import setup_logging, worker_process_init, worker_ready
 from django.conf import settings
+from kombu.transport import redis, virtual
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ledger_project.settings.local")
 
@@ -25,6 +26,31 @@ TRANSPORT = {
     "interval_start": 0,
     "interval_step": 0,
 }
+
+
+class QoS(redis.QoS):
+    """The messages that a worker has in hand, as many as it has children.
+
+    One whose end Redis did not hear of gives its place back all the same, and comes again when its visibility ends.
+    kombu would count it for good: after a Redis that hung, a child would have nothing to do until the next restart.
+    """
+
+    def ack(self, delivery_tag: str) -> None:
+        """The message is done with. Raises what Redis does."""
+        try:
+            super().ack(delivery_tag)
+        finally:
+            virtual.QoS.ack(self, delivery_tag)
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        """The message is for somebody else, or for nobody. Raises what Redis does."""
+        try:
+            super().reject(delivery_tag, requeue)
+        finally:
+            virtual.QoS.ack(self, delivery_tag)
+
+
+redis.Channel.QoS = QoS  # with redis:// and rediss:// alike
 
 app = Celery("ledger_project")
 app.conf.update(
