@@ -50,23 +50,19 @@ def no_version_guard() -> None:
 def mail_inside_the_request() -> None:
     """No outbox: who posts sends the notices, after the commit."""
     from ledger_project.mongo import database, from_document
-    from transactions import notices
+    from transactions import ledger, notices
+    from transactions.signals import transactions_completed
     from users import notifications
     from users.models import Notification
 
-    def leave_word(unit: Any, transactions: Any, now: Any) -> None:
-        ids = [ObjectId(transaction["_id"]) for transaction in transactions]
+    def send(transaction_ids: list[ObjectId], **kwargs: Any) -> None:
+        rows = notices._notices(list(database()[notices.TRANSACTIONS].find({"_id": {"$in": transaction_ids}})))
+        get_connection().send_messages([notifications.message(from_document(Notification, row)) for row in rows])
+        notices._insert_new([row | {"status": "SENT"} for row in rows])
 
-        def send() -> None:
-            posted = list(database()[notices.TRANSACTIONS].find({"_id": {"$in": ids}}))
-            rows = notices._notices(posted)
-            messages = [notifications.message(from_document(Notification, row)) for row in rows]
-            get_connection().send_messages(messages)
-            notices._insert_new([row | {"status": "SENT"} for row in rows])
-
-        unit.after_commit(send)
-
-    notices.leave_word = leave_word
+    writes = ledger._writes
+    ledger._writes = lambda *given: (write for write in writes(*given) if write.get("insert") != notices.DUE)
+    transactions_completed.connect(send, weak=False)
 
 
 def _drop_index(collection: str, name: str) -> None:

@@ -21,10 +21,12 @@ from django.db.models import Model
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError, ConnectionFailure, DuplicateKeyError, PyMongoError, WriteError
+from pymongo.errors import BulkWriteError, ConnectionFailure, DuplicateKeyError, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
+
+from ledger_project.pipeline import DUPLICATE_KEY, in_one_round_trip
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +36,6 @@ M = TypeVar("M", bound=Model)
 
 # Acknowledged means: on the journals of a majority.
 DURABLE = WriteConcern(w="majority", j=True, wtimeout=5000)
-DUPLICATE_KEY = 11000
 # PyMongo's labels: a transaction that did not go through, and one of whose commit nobody knows.
 NOT_COMMITTED, MAYBE_COMMITTED = "TransientTransactionError", "UnknownTransactionCommitResult"
 # What a server says of a document that it will not have, whenever it is asked: its rules forbid it, or its size.
@@ -62,28 +63,18 @@ class Unit:
         answer = self.database.command(command, session=self.session, codec_options=TIMES_WITH_ZONE)
         return answer["cursor"]["firstBatch"][0]
 
+    def write(self, commands: Iterable[Document]) -> None:
+        """Carry out `commands`, made by `inserting` and `setting`, in one round trip (pipeline.py).
+
+        Raises PyMongoError, DuplicateKeyError among them: all is then undone.
+        """
+        for command, reply in in_one_round_trip(self.session, self.database, commands):
+            asked = command["updates"] if "updates" in command else command["documents"]
+            assert reply["n"] == len(asked), "a document is gone that the transaction has read"
+
     def insert(self, collection: str, documents: list[Document]) -> None:
-        """Insert `documents` in one command. Raises PyMongoError, DuplicateKeyError among them: all is then undone.
-
-        PyMongo's insert_many and bulk_write do more for each document than a group of a thousand can afford.
-        """
-        self._write("insert", collection, documents=documents)
-
-    def update(self, collection: str, updates: Iterable[tuple[ObjectId, Document]]) -> None:
-        """Set fields of documents that exist, by their ids: (id, fields) each. One command; raises PyMongoError.
-
-        By id and nothing else: the server plans any other filter anew for each of them, at twice the cost.
-        """
-        asked = [{"q": {"_id": key}, "u": {"$set": fields}} for key, fields in updates]
-        reply = self._write("update", collection, updates=asked)
-        assert reply["n"] == len(asked), "a document is gone that the transaction has read"
-
-    def _write(self, command: str, collection: str, **what: Any) -> Document:
-        reply = self.database.command(command, collection, session=self.session, **what)
-        for refused in reply.get("writeErrors", ()):
-            kind = DuplicateKeyError if refused["code"] == DUPLICATE_KEY else WriteError
-            raise kind(refused["errmsg"], refused["code"], refused)
-        return reply
+        """Insert `documents`. Raises as `write` does."""
+        self.write([inserting(collection, documents)])
 
     def after_commit(self, callback: Callable[[], object]) -> None:
         """Call `callback` once the unit is durable. Its failure is logged and reaches nobody: the money has moved."""
@@ -96,6 +87,22 @@ class Unit:
                 callback()
             except Exception:
                 logger.exception("an after-commit callback failed")
+
+
+def inserting(collection: str, documents: list[Document]) -> Document:
+    """The command that inserts `documents`.
+
+    PyMongo's insert_many and bulk_write do more for each document than a group of a thousand can afford.
+    """
+    return {"insert": collection, "documents": documents}
+
+
+def setting(collection: str, updates: Iterable[tuple[ObjectId, Document]]) -> Document:
+    """The command that sets fields of documents that exist, by their ids: (id, fields) each.
+
+    By id and nothing else: the server plans any other filter anew for each of them, at twice the cost.
+    """
+    return {"update": collection, "updates": [{"q": {"_id": key}, "u": {"$set": fields}} for key, fields in updates]}
 
 
 def connection() -> Any:

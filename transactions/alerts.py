@@ -11,7 +11,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from accounts.models import Account
 from accounts.opening import change_status
 from ledger_project.jsonio import timestamp
-from ledger_project.mongo import Document, Unit, collection, is_duplicate_key, run_transaction
+from ledger_project.mongo import Document, Unit, collection, is_duplicate_key, run_transaction, setting
 from transactions.invariants import Code, Finding
 from transactions.models import LedgerFinding
 from users import audit, notifications
@@ -101,7 +101,8 @@ def _record_in(unit: Unit, found: dict[str, Found], staff: list[User], now: date
     anew = {"found_at": now, "cleared_at": None}
     if known:
         seen = {"seen_at": now}
-        unit.update(FINDINGS, [(row["_id"], seen | anew if key in again else seen) for key, row in known.items()])
+        set_anew = ((row["_id"], seen | anew if key in again else seen) for key, row in known.items())
+        unit.write([setting(FINDINGS, set_anew)])
     if new:
         unit.insert(FINDINGS, [_row(found[key], now) for key in new])
     alarming = [found[key] for key in (*new, *again)]

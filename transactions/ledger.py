@@ -5,9 +5,11 @@ The only module that writes accounts' balances, transactions and entries.
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
+from math import ceil
 
 import pymongo
 from bson import ObjectId
@@ -24,15 +26,28 @@ from ledger_project.mongo import (
     database,
     from_document,
     in_milliseconds,
+    inserting,
     is_duplicate_key,
     is_refused_document,
     run_transaction,
+    setting,
 )
 from transactions import notices, posting
 from transactions.group_commit import GroupCommit
 from transactions.meters import meters
 from transactions.models import Entry, Transaction
-from transactions.posting import AccountState, Books, Command, Decision, Order, Posting, Replay, Reversal, Transfer
+from transactions.posting import (
+    AccountState,
+    Books,
+    Command,
+    Decision,
+    Order,
+    Posting,
+    Replay,
+    Reversal,
+    Transfer,
+    reversed_by,
+)
 from transactions.refusals import Forbidden, IdempotencyKeyReused, NotPosted, OutcomeUnknown, Overdue, TooBusy
 from transactions.signals import transactions_completed
 from transactions.turn import HostTurn
@@ -46,6 +61,7 @@ STATE = {"_id": 0, **{field: f"${field}" for field in AccountState._fields}, "id
 LOOK_UP_SHARE = 0.15  # of a request's time may go on looking up what became of it when the rest was not enough
 LEAST_SECONDS = 0.5  # what a commit, or a look-up, gets even when its deadline is near
 GROUP_LIMIT = 1000  # transfers in one MongoDB transaction; past it, a longer commit costs more than a second one
+PART = 250  # transfers that are decided before the server is given something to store
 MANY_KEYS = 8  # of one initiator in a group, on average
 QUEUE_LIMIT = 5000  # transfers that may wait in a process; what comes then is told at once to come again
 
@@ -149,27 +165,39 @@ def _narrow_down(orders: Sequence[Order], deadline: float, error: Exception) -> 
         half = len(orders) // 2
         return _commit(orders[:half], deadline) + _commit(orders[half:], deadline)
     if len(orders[0]) > 1 and not orders[0].atomic:
-        return [[result for half in orders[0].halves() for result in _commit([half], deadline)[0]]]
+        halves = orders[0].parts(ceil(len(orders[0]) / 2))
+        return [[result for half in halves for result in _commit([half], deadline)[0]]]
     logger.error("an order of %d cannot be posted", len(orders[0]), exc_info=error)
     return _look_up(orders, Forbidden())
 
 
 def _post_in(unit: Unit, orders: Sequence[Order]) -> list[list[Result]]:
     books, counted = _load(unit, orders)
-    before = dict(books.accounts)
-    now = in_milliseconds(timezone.now())
-    decided: list[list[Decision]] = []
-    for order in orders:
-        if order.token and order.token not in counted:
-            decided.append([TokenRefused()] * len(order))
-            continue
-        decisions, books = posting.carry_out(order, books, now)
-        decided.append(decisions)
-        order.attempts.update(decision.transaction["_id"] for decision in decisions if isinstance(decision, Posting))
-    postings = [decision for decisions in decided for decision in decisions if isinstance(decision, Posting)]
-    if postings:
-        _store(unit, before, books, postings)
+    decided: list[list[Decision]] = [[] for _ in orders]
+    transactions: list[Document] = []
+    unit.write(_writes(_postings(orders, books, counted, decided), transactions))
+    if transactions:
+        ids = [transaction["_id"] for transaction in transactions]
+        unit.after_commit(lambda: meters.committed(len(ids)))
+        unit.after_commit(lambda: transactions_completed.send(Transaction, transaction_ids=ids))
     return [[_result(decision) for decision in decisions] for decisions in decided]
+
+
+def _postings(
+    orders: Sequence[Order], books: Books, counted: set[Token], decided: list[list[Decision]]
+) -> Iterator[Posting]:
+    """Decide `orders`, each into its list in `decided`; the postings among it come as soon as they are decided."""
+    now = in_milliseconds(timezone.now())
+    for order, known in zip(orders, decided, strict=True):
+        if order.token and order.token not in counted:
+            known.extend([TokenRefused()] * len(order))
+            continue
+        for part in order.parts(PART):
+            decisions, books = posting.carry_out(part, books, now)
+            known.extend(decisions)
+            postings = [decision for decision in decisions if isinstance(decision, Posting)]
+            order.attempts.update(made.transaction["_id"] for made in postings)
+            yield from postings
 
 
 def _result(decision: Decision) -> Result:
@@ -232,25 +260,33 @@ def _keys(transfers: Sequence[Command]) -> Document:
     }
 
 
-def _store(unit: Unit, before: dict[ObjectId, AccountState], books: Books, postings: list[Posting]) -> None:
-    """Write accounts, transactions, entries and the word for the outbox: one command a collection.
+def _writes(postings: Iterator[Posting], transactions: list[Document]) -> Iterator[Document]:
+    """The commands that write `postings`, part by part: while the server stores one, the next is decided.
 
     What guards them is the server: whoever writes an account that changed since this snapshot has a conflict, and no
-    account has two entries of one number (a unique index).
+    account has two entries of one number (a unique index). Accounts are written once, as soon as they are known: of a
+    group of one part that is first of all, so that who has a conflict has inserted nothing.
+    Notes in `transactions` what is written there; the word for the outbox comes last, when all of it is known.
     """
-    transactions = [made.transaction for made in postings]
-    now = transactions[0]["created_at"]
-    changed = [account for account in books.accounts.values() if account is not before[account.id]]
-    unit.update(ACCOUNTS, [(account.id, _fields(account, now)) for account in changed])
-    unit.insert(TRANSACTIONS, transactions)
-    unit.insert(ENTRIES, [entry for made in postings for entry in made.entries])
+    changed: dict[ObjectId, AccountState] = {}
+    are_all_known = False
+    while not are_all_known:
+        part = list(islice(postings, PART))
+        are_all_known = len(part) < PART
+        changed.update((account.id, account) for each in part for account in (each.debited, each.credited))
+        made = [each.transaction for each in part]
+        transactions += made
+        if are_all_known and transactions:
+            now = transactions[0]["created_at"]
+            yield setting(ACCOUNTS, ((account.id, _fields(account, now)) for account in changed.values()))
+        if made:
+            yield inserting(TRANSACTIONS, made)
+            yield inserting(ENTRIES, [entry for each in part for entry in each.entries])
     if reversals := [transaction for transaction in transactions if "reverses" in transaction]:
         # The originals were read in this snapshot: whoever else reverses one has a conflict, and finds it reversed.
-        unit.update(TRANSACTIONS, [(made["reverses"], posting.reversed_by(made)) for made in reversals])
-    notices.leave_word(unit, transactions, now)
-    ids = [transaction["_id"] for transaction in transactions]
-    unit.after_commit(lambda: meters.committed(len(ids)))
-    unit.after_commit(lambda: transactions_completed.send(Transaction, transaction_ids=ids))
+        yield setting(TRANSACTIONS, ((made["reverses"], reversed_by(made)) for made in reversals))
+    if transactions:
+        yield notices.word(transactions, now)
 
 
 def _fields(account: AccountState, now: datetime) -> Document:

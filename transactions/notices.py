@@ -17,7 +17,7 @@ from pymongo.errors import BulkWriteError, PyMongoError
 from accounts.models import Account
 from ledger_project.jsonio import plain, timestamp
 from ledger_project.money import to_major
-from ledger_project.mongo import DUPLICATE_KEY, Document, Unit, database
+from ledger_project.mongo import DUPLICATE_KEY, Document, database, inserting
 from transactions.models import NoticesDue, Transaction
 from transactions.posting import Transfer
 from users import notifications
@@ -32,9 +32,9 @@ FAILURE_SECONDS = 1  # the answer waits for it, past its deadline
 TOGETHER = 1000  # transactions whose notices are written at once
 
 
-def leave_word(unit: Unit, transactions: Sequence[Document], now: datetime) -> None:
-    """Note, in the MongoDB transaction of `unit`, that the notices of `transactions` are to be written."""
-    unit.insert(DUE, [{"_id": ObjectId(), "transactions": [t["_id"] for t in transactions], "created_at": now}])
+def word(transactions: Sequence[Document], now: datetime) -> Document:
+    """The command that notes that the notices of `transactions` are to be written."""
+    return inserting(DUE, [{"_id": ObjectId(), "transactions": [t["_id"] for t in transactions], "created_at": now}])
 
 
 def write_due(*, limit: int) -> int:

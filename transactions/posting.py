@@ -105,11 +105,11 @@ class Order:
         """How many transfers it carries."""
         return len(self.transfers)
 
-    def halves(self) -> "tuple[Order, Order]":
-        """The same in two orders; what is decided for them is decided for this one."""
-        middle = len(self.transfers) // 2
-        first, second = (replace(self, transfers=part) for part in (self.transfers[:middle], self.transfers[middle:]))
-        return first, second
+    def parts(self, size: int) -> "list[Order]":
+        """The same in orders of at most `size`, but for an atomic one; what is decided for them is decided for this."""
+        if self.atomic or len(self) <= size:
+            return [self]
+        return [replace(self, transfers=self.transfers[at : at + size]) for at in range(0, len(self), size)]
 
 
 class AccountState(NamedTuple):

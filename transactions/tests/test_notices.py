@@ -111,7 +111,7 @@ def test_a_word_that_cannot_be_left_leaves_no_transfer(pair, monkeypatch):
     def broken(*args, **kwargs):
         raise RuntimeError
 
-    monkeypatch.setattr("transactions.ledger.notices.leave_word", broken)
+    monkeypatch.setattr("transactions.ledger.notices.word", broken)
     money = ("accounts", "transactions", "entries", "notices_due")
     before = dump(*money)
     with pytest.raises(Forbidden):

@@ -1,16 +1,18 @@
-"""What a posting costs: the commands it sends to MongoDB, and the messages it sends to Celery."""
+"""What a posting costs: round trips to MongoDB, the commands in them, and the messages it sends to Celery."""
 
 from collections.abc import Iterator
 from decimal import Decimal
 from functools import partial
+from struct import unpack_from
 from threading import current_thread
+from typing import Any
 from uuid import uuid4
 
+import bson
 import pytest
 from celery.signals import before_task_publish
-from pymongo.monitoring import CommandListener, CommandStartedEvent
+from pymongo.synchronous.pool import Connection
 
-from ledger_project.mongo import connection
 from transactions import ledger
 from transactions.posting import Reversal, Transfer
 from transactions.signals import transactions_completed
@@ -24,43 +26,55 @@ from users.tests.waiting import wait_until
 from users.tokens import issue_token
 
 
-class Sent(CommandListener):
-    """The commands that this process sends, in order, and which of them are in a transaction."""
+class Sent:
+    """What this process sends to MongoDB, by the wire: the commands in order, and how often it waits for an answer."""
 
     def __init__(self) -> None:
-        self.commands: list[str] = []
-        self.transactions: set[int] = set()
-        self.outside: list[str] = []
-
-    def started(self, event: CommandStartedEvent) -> None:
-        self.commands.append(event.command_name)
-        if event.command.get("autocommit") is False:
-            self.transactions.add(event.command["txnNumber"])
-        else:
-            self.outside.append(event.command_name)
-
-    def succeeded(self, event) -> None:
-        """Of no interest."""
-
-    def failed(self, event) -> None:
-        """Of no interest."""
+        self.clear()
 
     def clear(self) -> None:
         """Begin to count."""
-        self.__init__()
+        self.commands: list[str] = []
+        self.round_trips = 0
+        self.transactions: set[int] = set()
+        self.outside: list[str] = []
+        self._unanswered: dict[int, int] = {}
+
+    def send(self, connection: Connection, message: bytes) -> None:
+        """An OP_MSG: 16 bytes of header, 4 of flags, 1 for the kind of section, and the command."""
+        (length,) = unpack_from("<i", message, 21)
+        command = bson.decode(message[21 : 21 + length])
+        name = next(iter(command))
+        if name in ("hello", "endSessions"):  # of PyMongo's monitors
+            return
+        self.round_trips += not self._unanswered.get(connection.id)
+        self._unanswered[connection.id] = self._unanswered.get(connection.id, 0) + 1
+        self.commands.append(name)
+        if command.get("autocommit") is False:
+            self.transactions.add(command["txnNumber"])
+        else:
+            self.outside.append(name)
+
+    def receive(self, connection: Connection) -> None:
+        """An answer is read."""
+        self._unanswered[connection.id] = max(self._unanswered.get(connection.id, 0) - 1, 0)
 
 
 @pytest.fixture
-def sent() -> Iterator[Sent]:
-    """What is sent on a client of this test's own."""
-    listener, options = Sent(), connection().settings_dict["OPTIONS"]
-    connection().close_pool()
-    options["event_listeners"] = [listener]
-    try:
-        yield listener
-    finally:
-        connection().close_pool()
-        del options["event_listeners"]
+def sent(monkeypatch) -> Sent:
+    sent, send, receive = Sent(), Connection.send_message, Connection.receive_message
+
+    def noted_send(self: Connection, message: bytes, *given: Any) -> None:
+        sent.send(self, message)
+        send(self, message, *given)
+
+    def noted_receive(self: Connection, *given: Any) -> Any:
+        sent.receive(self)
+        return receive(self, *given)
+
+    monkeypatch.setattr(Connection, "send_message", noted_send)
+    monkeypatch.setattr(Connection, "receive_message", noted_receive)
+    return sent
 
 
 @pytest.fixture
@@ -74,6 +88,7 @@ def transfers(pair, number: int) -> list[Transfer]:
     return [Transfer(payer.user_id, payer.pk, payee.pk, Decimal(1), uuid4().hex) for _ in range(number)]
 
 
+# In three round trips: what is read, what is written, the commit.
 POSTING = ["aggregate", "update", "insert", "insert", "insert", "commitTransaction"]
 
 
@@ -91,16 +106,17 @@ def test_authentication_is_one_command(sent, new_user, in_session):
     assert sent.commands == ["aggregate"]
 
 
-def test_a_lone_transfer_is_six_commands_in_one_transaction(sent, pair):
+def test_a_lone_transfer_is_one_transaction_in_three_round_trips(sent, pair):
     sent.clear()
     ledger.post(*transfers(pair, 1))
     assert sent.commands == POSTING
+    assert sent.round_trips == 3
     assert len(sent.transactions) == 1
     assert sent.outside == []
 
 
 @pytest.mark.parametrize("in_session", [False, True])
-def test_a_transfer_over_http_is_those_six_and_its_token_is_looked_up_with_the_accounts(
+def test_a_transfer_over_http_is_those_three_and_its_token_is_looked_up_with_the_accounts(
     sent, pair, client_of, in_session
 ):
     payer, payee = pair
@@ -111,34 +127,38 @@ def test_a_transfer_over_http_is_those_six_and_its_token_is_looked_up_with_the_a
     sent.clear()
     assert client.post("/api/transactions/", body).status_code == 201
     assert sent.commands == POSTING
+    assert sent.round_trips == 3
     assert sent.outside == []
 
 
 @pytest.mark.parametrize("size", [1, 10, 200])
 @pytest.mark.parametrize("atomic", [False, True])
-def test_a_batch_of_any_size_is_the_same_six_commands(sent, pair, size, atomic):
+def test_a_batch_of_any_size_is_the_same_three_round_trips(sent, pair, size, atomic):
     sent.clear()
     results = ledger.post_together(transfers(pair, size), atomic=atomic)
     assert [word(result) for result in results] == ["posted"] * size
     assert sent.commands == POSTING
+    assert sent.round_trips == 3
     assert len(sent.transactions) == 1
 
 
 @pytest.mark.parametrize("size", [1, 10, 60])
-def test_requests_that_share_a_commit_share_its_six_commands(sent, pair, size):
+def test_requests_that_share_a_commit_share_its_round_trips(sent, pair, size):
     sent.clear()
     results = in_one_group([partial(ledger.post, transfer) for transfer in transfers(pair, size)])
     assert [word(result) for result in results] == ["posted"] * size
     assert sent.commands == POSTING
+    assert sent.round_trips == 3
     assert len(sent.transactions) == 1
 
 
 @pytest.mark.parametrize("size", [1, 10, 200])
-def test_initial_funds_are_the_same_six_commands(sent, pair, system_user, size):
+def test_initial_funds_are_the_same_three_round_trips(sent, pair, system_user, size):
     funds = [Transfer(system_user.pk, None, pair[1].pk, Decimal(1), uuid4().hex) for _ in range(size)]
     sent.clear()
     ledger.post_together(funds)
     assert sent.commands == POSTING
+    assert sent.round_trips == 3
 
 
 @pytest.mark.parametrize("size", [1, 10, 200])
@@ -155,6 +175,7 @@ def test_a_reversal_finds_its_original_before_and_marks_it_after(sent, pair):
     sent.clear()
     ledger.post(Reversal(pair[0].user_id, original, "wrong"))
     assert sent.commands == ["find", *POSTING[:-2], "update", *POSTING[-2:]]
+    assert sent.round_trips == 4
     assert len(sent.transactions) == 1
     assert sent.outside == []
 
@@ -167,10 +188,11 @@ def test_a_refusal_writes_nothing(sent, pair):
     assert sent.commands == ["aggregate", "commitTransaction"]
 
 
-def test_requests_at_once_cost_six_commands_a_group_and_not_a_request(sent, pair):
+def test_requests_at_once_cost_round_trips_a_group_and_not_a_request(sent, pair):
     sent.clear()
     at_once([partial(ledger.post, transfer) for transfer in transfers(pair, 64)])
     assert sent.commands == POSTING * len(sent.transactions)
+    assert sent.round_trips == 3 * len(sent.transactions)
     assert len(sent.transactions) < 64 / 2
 
 
