@@ -47,7 +47,7 @@ class Plan:
     is_shuffled: bool = True
 
 
-FULL = Plan(minutes=40, rounds=1, mixed=24, transfers=50_000, pause_seconds=0.5)
+FULL = Plan(minutes=40, rounds=1, mixed=24, transfers=50_000, pause_seconds=0.75)
 SHORT = Plan(minutes=1.2, rounds=1, mixed=0, transfers=0, pause_seconds=1.5, is_shuffled=False)
 ONLY = Plan(minutes=10, rounds=2, mixed=0, transfers=0, pause_seconds=0.5)
 SHORT_FAULTS = (

@@ -117,6 +117,7 @@ class Process(_Server):
             "FAKETIME_TIMESTAMP_FILE": str(self.directory / "clock"),
             "FAKETIME_CACHE_DURATION": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "PYTHONPATH": str(Path(__file__).parent / "clock"),
             "FAKETIME_FORCE_MONOTONIC_FIX": "0",  # with it, mongod turns round and round in its timed waits
         }
 

@@ -26,6 +26,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
+from ledger_project.errors import LedgerError
 from ledger_project.pipeline import DUPLICATE_KEY, in_one_round_trip
 
 logger = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ M = TypeVar("M", bound=Model)
 # Acknowledged means: on the journals of a majority.
 DURABLE = WriteConcern(w="majority", j=True, wtimeout=5000)
 # PyMongo's labels: a transaction that did not go through, and one of whose commit nobody knows.
-NOT_COMMITTED, MAYBE_COMMITTED = "TransientTransactionError", "UnknownTransactionCommitResult"
+TOLD = NOT_COMMITTED, MAYBE_COMMITTED = "TransientTransactionError", "UnknownTransactionCommitResult"
 # What a server says of a document that it will not have, whenever it is asked: its rules forbid it, or its size.
 REFUSED_DOCUMENT = {DUPLICATE_KEY, 121, 10334}
 # How long a transaction that failed may hold up its caller with being ended on the server, too.
@@ -158,9 +159,11 @@ def run_transaction(work: Callable[[Unit], Result], *, timeout_seconds: float | 
                     write_concern=DURABLE,
                     read_preference=ReadPreference.PRIMARY,
                 )
-        except PyMongoError as error:
+        except LedgerError:  # a business no, and PyMongo has ended the transaction
+            raise
+        except Exception as error:
             _end_on_server(session)
-            if unit and unit.is_done and not any(map(error.has_error_label, (NOT_COMMITTED, MAYBE_COMMITTED))):
+            if isinstance(error, PyMongoError) and unit and unit.is_done and not any(map(error.has_error_label, TOLD)):
                 raise PyMongoError(str(error), [MAYBE_COMMITTED]) from error  # an odd answer to a commit is no "no"
             raise
     assert unit

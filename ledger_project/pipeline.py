@@ -1,7 +1,8 @@
 """Several commands of a transaction in one round trip: all are sent, and only then are their answers read.
 
 mongod serves a connection's commands in their order, whether or not somebody waits in between. PyMongo waits after
-each. In a transaction there is nothing to wait for: the first command that fails ends it, and those behind it fail.
+each. In a transaction nobody has to: these answers decide nothing but whether it may be committed, so it is enough to
+have read all of them before that.
 
 PyMongo has no name for this, so here, and nowhere else, its inner parts are used. requirements/base.in holds it to the
 versions that this was tested with; ADR 0017 says what it is worth. Command listeners do not hear of what goes this way.
@@ -31,8 +32,8 @@ def in_one_round_trip(
     """Carry out `commands` in the transaction that `session` is in: each of them with its answer.
 
     Each is sent as soon as `commands` gives it, so the server works on it while the next one is made. Raises what
-    `commands` raises, and PyMongoError for the first command that failed, with PyMongo's labels: what those behind it
-    say is only that the transaction is over.
+    `commands` raises, and PyMongoError for the first command that failed, with PyMongo's labels: those behind it mostly
+    say only that the transaction is over, and some may have been carried out. It must not be committed then.
     """
     client = database.client
     with client._conn_for_writes(session, "write") as connection:
@@ -44,6 +45,7 @@ def in_one_round_trip(
                 ConnectionClosedReason.ERROR
             )  # an answer that nobody has read would be the next command's
             raise
+        session._transaction.has_completed_command = True
         for _, reply in answered:
             client._process_response(reply, session)
             _check_command_response(reply, connection.max_wire_version)
@@ -55,6 +57,7 @@ def in_one_round_trip(
 
 def _send(connection: Connection, session: ClientSession, database: Database[Document], command: Document) -> int:
     """Send `command`, and the number that its answer will bear."""
+    connection.add_server_api(command)
     session._apply_to(command, False, ReadPreference.PRIMARY, connection)
     connection.send_cluster_time(command, session, database.client)
     connection.apply_timeout(command)

@@ -265,7 +265,7 @@ def _writes(postings: Iterator[Posting], transactions: list[Document]) -> Iterat
 
     What guards them is the server: whoever writes an account that changed since this snapshot has a conflict, and no
     account has two entries of one number (a unique index). Accounts are written once, as soon as they are known: of a
-    group of one part that is first of all, so that who has a conflict has inserted nothing.
+    group smaller than a part that is first of all, so that who has a conflict has inserted nothing.
     Notes in `transactions` what is written there; the word for the outbox comes last, when all of it is known.
     """
     changed: dict[ObjectId, AccountState] = {}

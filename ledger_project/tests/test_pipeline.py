@@ -9,7 +9,7 @@ from pymongo.errors import DuplicateKeyError, PyMongoError, WriteError
 
 from ledger_project.mongo import Document, Unit, database, inserting, run_transaction, setting
 
-WRITE_CONFLICT, SHUTTING_DOWN, REFUSED_BY_VALIDATOR = 112, 91, 121
+WRITE_CONFLICT, SHUTTING_DOWN, REFUSED_BY_VALIDATOR, NO_RIGHT = 112, 91, 121, 13
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +70,26 @@ def test_the_first_that_fails_is_what_is_told_and_not_what_those_behind_it_say()
     assert refused.value.code == REFUSED_BY_VALIDATOR
     assert stored() == (3, 1)
     assert_connections_are_sound()
+
+
+def test_one_that_fails_without_ending_the_transaction_undoes_those_behind_it_too(fail_command):
+    fail_command("update", times=1, errorCode=NO_RIGHT)
+    row = run_transaction(lambda unit: unit.database.left.insert_one({"mark": "old"}, session=unit.session)).inserted_id
+    with pytest.raises(PyMongoError) as failed:
+        write(both()[0], setting("left", [(row, {"mark": "new"})]), both()[1])
+    assert failed.value.code == NO_RIGHT
+    assert stored() == (1, 0)
+    assert_connections_are_sound()
+
+
+def test_a_transaction_that_began_with_it_is_not_begun_again_on_another_server():
+    """By this PyMongo knows that, should a later command have to be repeated elsewhere, the first were lost."""
+
+    def work(unit: Unit) -> bool:
+        unit.write(both())
+        return unit.session._transaction.has_completed_command
+
+    assert run_transaction(work)
 
 
 def test_what_cannot_be_encoded_leaves_nothing_and_no_answer_to_what_was_sent_before_it():

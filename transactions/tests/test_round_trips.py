@@ -45,10 +45,10 @@ class Sent:
         (length,) = unpack_from("<i", message, 21)
         command = bson.decode(message[21 : 21 + length])
         name = next(iter(command))
-        if name in ("hello", "endSessions"):  # of PyMongo's monitors
+        if name in ("hello", "ismaster", "endSessions"):  # of PyMongo's monitors
             return
-        self.round_trips += not self._unanswered.get(connection.id)
-        self._unanswered[connection.id] = self._unanswered.get(connection.id, 0) + 1
+        self.round_trips += not self._unanswered.get(id(connection))
+        self._unanswered[id(connection)] = self._unanswered.get(id(connection), 0) + 1
         self.commands.append(name)
         if command.get("autocommit") is False:
             self.transactions.add(command["txnNumber"])
@@ -57,7 +57,7 @@ class Sent:
 
     def receive(self, connection: Connection) -> None:
         """An answer is read."""
-        self._unanswered[connection.id] = max(self._unanswered.get(connection.id, 0) - 1, 0)
+        self._unanswered[id(connection)] = max(self._unanswered.get(id(connection), 0) - 1, 0)
 
 
 @pytest.fixture
