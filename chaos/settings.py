@@ -1,6 +1,5 @@
 """Settings of the servers under test: local ones, and what CHAOS_BREAK names is broken on purpose (breaks.py)."""
 
-
 from ledger_project.settings.local import *  # noqa: F403
 from ledger_project.settings.local import INSTALLED_APPS, LIMITS, MIDDLEWARE, env, throttles
 
