@@ -1,22 +1,23 @@
-"""Meetings, by which the harness sees each thread of a web server.
+"""What the web servers under test say to the harness alone: by whose clock they live, and that each thread does.
 
 Threads share a queue: of any number of calls, the one that hangs may get none. So a call that names a meeting goes on
 only when as many as there are threads are in it at the same time.
 """
 
+import time
 from collections.abc import Callable
 from threading import Barrier, BrokenBarrierError
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
-from chaos.processes import WEB_THREADS
+from chaos.processes import CLOCK_HEADER, WEB_THREADS
 
 HEADER = "X-Chaos-Meeting"
 PATIENCE_SECONDS = 3
 
 
 class EveryThread:
-    """Middleware of the web servers under test."""
+    """Middleware of the web servers under test. It tells their time, for granian's Date stands still when set back."""
 
     meetings: dict[str, Barrier] = {}
 
@@ -30,4 +31,6 @@ class EveryThread:
                 self.meetings.setdefault(name, Barrier(WEB_THREADS)).wait(PATIENCE_SECONDS)
             except BrokenBarrierError:
                 return JsonResponse({"code": "threads_missing"}, status=503)
-        return self.get_response(request)
+        response = self.get_response(request)
+        response[CLOCK_HEADER] = str(time.time())
+        return response
