@@ -38,7 +38,7 @@ M = TypeVar("M", bound=Model)
 # Acknowledged means: on the journals of a majority.
 DURABLE = WriteConcern(w="majority", j=True, wtimeout=5000)
 # PyMongo's labels: a transaction that did not go through, and one of whose commit nobody knows.
-TOLD = NOT_COMMITTED, MAYBE_COMMITTED = "TransientTransactionError", "UnknownTransactionCommitResult"
+NOT_COMMITTED, MAYBE_COMMITTED = "TransientTransactionError", "UnknownTransactionCommitResult"
 # What a server says of a document that it will not have, whenever it is asked: its rules forbid it, or its size.
 REFUSED_DOCUMENT = {DUPLICATE_KEY, 121, 10334}
 # How long a transaction that failed may hold up its caller with being ended on the server, too.
@@ -161,10 +161,14 @@ def run_transaction(work: Callable[[Unit], Result], *, timeout_seconds: float | 
                 )
         except LedgerError:  # a business no, and PyMongo has ended the transaction
             raise
-        except Exception as error:
+        except PyMongoError as error:
             _end_on_server(session)
-            if isinstance(error, PyMongoError) and unit and unit.is_done and not any(map(error.has_error_label, TOLD)):
-                raise PyMongoError(str(error), [MAYBE_COMMITTED]) from error  # an odd answer to a commit is no "no"
+            is_labelled = error.has_error_label(NOT_COMMITTED) or error.has_error_label(MAYBE_COMMITTED)
+            if unit and unit.is_done and not is_labelled:  # an odd answer to a commit is no "no"
+                raise PyMongoError(str(error), [MAYBE_COMMITTED]) from error
+            raise
+        except Exception:
+            _end_on_server(session)
             raise
     assert unit
     unit.committed()

@@ -41,9 +41,8 @@ def in_one_round_trip(
             sent = [(command, _send(connection, session, database, command)) for command in commands]
             answered = [(command, connection.receive_message(number).unpack_response()[0]) for command, number in sent]
         except BaseException:
-            connection.close_conn(
-                ConnectionClosedReason.ERROR
-            )  # an answer that nobody has read would be the next command's
+            # An answer that nobody has read would be taken for the next command's.
+            connection.close_conn(ConnectionClosedReason.ERROR)
             raise
         session._transaction.has_completed_command = True
         for _, reply in answered:

@@ -101,8 +101,8 @@ def _record_in(unit: Unit, found: dict[str, Found], staff: list[User], now: date
     anew = {"found_at": now, "cleared_at": None}
     if known:
         seen = {"seen_at": now}
-        set_anew = ((row["_id"], seen | anew if key in again else seen) for key, row in known.items())
-        unit.write([setting(FINDINGS, set_anew)])
+        changes = ((row["_id"], seen | anew if key in again else seen) for key, row in known.items())
+        unit.write([setting(FINDINGS, changes)])
     if new:
         unit.insert(FINDINGS, [_row(found[key], now) for key in new])
     alarming = [found[key] for key in (*new, *again)]

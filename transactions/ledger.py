@@ -188,13 +188,13 @@ def _postings(
 ) -> Iterator[Posting]:
     """Decide `orders`, each into its list in `decided`; the postings among it come as soon as they are decided."""
     now = in_milliseconds(timezone.now())
-    for order, known in zip(orders, decided, strict=True):
+    for order, its_decisions in zip(orders, decided, strict=True):
         if order.token and order.token not in counted:
-            known.extend([TokenRefused()] * len(order))
+            its_decisions.extend([TokenRefused()] * len(order))
             continue
         for part in order.parts(PART):
             decisions, books = posting.carry_out(part, books, now)
-            known.extend(decisions)
+            its_decisions.extend(decisions)
             postings = [decision for decision in decisions if isinstance(decision, Posting)]
             order.attempts.update(made.transaction["_id"] for made in postings)
             yield from postings

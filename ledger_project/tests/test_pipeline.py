@@ -121,27 +121,18 @@ def test_a_document_that_is_gone_is_noticed():
     "fault", [{"closeConnection": True}, {"errorCode": WRITE_CONFLICT}, {"errorCode": SHUTTING_DOWN}]
 )
 def test_a_passing_failure_at_any_of_them_runs_the_unit_again(fail_command, before, fault):
-    times: object = 1
     runs = []
 
     def work(unit: Unit) -> None:
         runs.append(1)
-        unit.write(both())
-        if len(runs) == 1:
-            pytest.fail("the fault did not strike")
-
-    if before:  # this many pass, and all after them fail, until the unit runs again
-        times = {"skip": before}
-    labels = {"errorLabels": ["TransientTransactionError"]} if "errorCode" in fault else {}
-    fail_command("insert", times=times, **fault, **labels)
-
-    def again(unit: Unit) -> None:
-        if runs and before:
+        if len(runs) == 2:
             fail_command("insert", times=0)
-        work(unit)
+        unit.write(both())
+        assert len(runs) == 2, "the fault did not strike"
 
-    run_transaction(again)
-    assert len(runs) == 2
+    labels = {"errorLabels": ["TransientTransactionError"]} if "errorCode" in fault else {}
+    fail_command("insert", times={"skip": before}, **fault, **labels)  # so many pass, and all after them fail
+    run_transaction(work)
     assert stored() == (3, 1)
     assert_connections_are_sound()
 
