@@ -158,6 +158,8 @@ class Run:
         self.checks = Checks(self.load, self.asked.within)
         self.load.start()
         violation = self._violation()
+        if violation or self.cluster.restarted:  # every check may have held, and one wants to know why they ended
+            self._keep_logs()
         missed = [] if violation else self._missed()
         self._report(str(violation) if violation else "; ".join(missed))
         return 1 if violation else 3 if missed else 0
@@ -172,7 +174,6 @@ class Run:
         except Violation as violation:
             self.load.end()
             _say(told(violation, self.load))
-            self._keep_logs()
             return violation
         except Exception:
             self._keep_logs()
