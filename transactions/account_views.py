@@ -13,6 +13,7 @@ from ledger_project.jsonio import JSONRenderer
 from ledger_project.money import to_major
 from ledger_project.mongo import from_document
 from transactions import account_history, statement_files
+from transactions.account_openapi import describe_account_history
 from transactions.account_serializers import (
     FORMATS,
     BalanceAtAnswer,
@@ -24,7 +25,6 @@ from transactions.account_serializers import (
     StatementQuery,
 )
 from transactions.models import Entry
-from transactions.openapi import describe_account_history
 from transactions.statement import Statement
 from users.authentication import AuthenticatedRequest
 

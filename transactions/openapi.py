@@ -1,16 +1,14 @@
-"""The OpenAPI description of /api/transactions/ and of an account's entries."""
+"""The OpenAPI description of /api/transactions/."""
 
 from decimal import Decimal
 
 from django.http import Http404
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema_view
+from drf_spectacular.utils import OpenApiParameter, extend_schema_view
 
 from accounts.opening import AccountNotFound
 from ledger_project.errors import Unavailable
 from ledger_project.money import to_minor
 from ledger_project.openapi import (
-    ACCOUNTS,
     TRANSACTIONS,
     Schema,
     answer,
@@ -20,22 +18,11 @@ from ledger_project.openapi import (
     refusal_when,
 )
 from transactions import refusals
-from transactions.account_history import StatementTooLong
-from transactions.account_serializers import (
-    FORMATS,
-    BalanceAtAnswer,
-    BalanceAtQuery,
-    HistoryAnswer,
-    HistoryQuery,
-    StatementEnvelope,
-    StatementQuery,
-)
 from transactions.approvals import ApprovalPending
 from transactions.batch import BatchAnswer, FundsBatch, TransferBatch
+from transactions.examples import APPROVAL_REQUEST, CREDIT, DEBIT, FUNDS, ISSUE, REVERSAL, TRANSACTION, TRANSFER
 from transactions.serializers import (
     ApprovalRequestEnvelope,
-    EntryListQuery,
-    EntryPage,
     InitialFundsRequest,
     ReversalEnvelope,
     ReversalRequest,
@@ -47,68 +34,6 @@ from transactions.serializers import (
 )
 from transactions.statement import StatementBroken
 from users.second_factor import SecondFactorRequired
-
-FROM, TO, TIME = "66f0c1b2a4e5d6f708192a3b", "66f0c1c7a4e5d6f708192a40", "2026-11-22T09:31:12.456Z"
-FUNDS = {"toAccount": TO, "amount": 10000, "idempotencyKey": "funds-2026-11-22-001"}
-TRANSFER = {"fromAccount": FROM, "toAccount": TO, "amount": 500, "idempotencyKey": "order-1042"}
-TRANSACTION = {
-    "_id": "66f0c200a4e5d6f708192a51",
-    "fromAccount": FROM,
-    "toAccount": TO,
-    "amount": 500,
-    "currency": "INR",
-    "status": "COMPLETED",
-    "idempotencyKey": "order-1042",
-    "createdAt": TIME,
-    "updatedAt": TIME,
-}
-ISSUE = TRANSACTION | {
-    "fromAccount": "66f0c090a4e5d6f708192a11",
-    "amount": 10000,
-    "idempotencyKey": "funds-2026-11-22-001",
-}
-REVERSAL = TRANSACTION | {
-    "_id": "66f0c7a1a4e5d6f708192a60",
-    "fromAccount": TO,
-    "toAccount": FROM,
-    "idempotencyKey": "case-5512",
-    "kind": "REVERSAL",
-    "reverses": TRANSACTION["_id"],
-    "reason": "Paid twice, case 5512",
-}
-APPROVAL_REQUEST = {
-    "_id": "66f0c7b3a4e5d6f708192a66",
-    "kind": "REVERSAL",
-    "status": "PENDING",
-    "original": TRANSACTION["_id"],
-    "amount": 5000,
-    "currency": "INR",
-    "reason": "Paid twice, case 5512",
-    "requestedAt": TIME,
-}
-DEBIT = {
-    "_id": "66f0c200a4e5d6f708192a52",
-    "account": FROM,
-    "sequence": 7,
-    "direction": "DEBIT",
-    "amount": 500,
-    "currency": "INR",
-    "balanceAfter": 1250.5,
-    "counterAccount": TO,
-    "transaction": TRANSACTION["_id"],
-    "createdAt": TIME,
-    "hash": "5f2a9c0e7d41b86f3a15e0c2d97b84f6a0c3e5d7f1b29486c8e0a2d4f6b81937",
-}
-# Of an entry on another's account one sees what is one's own business: not how that account stands.
-CREDIT = DEBIT | {
-    "_id": "66f0c200a4e5d6f708192a53",
-    "account": TO,
-    "sequence": None,
-    "direction": "CREDIT",
-    "balanceAfter": None,
-    "counterAccount": FROM,
-    "hash": None,
-}
 
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
@@ -355,122 +280,6 @@ describe_transactions = extend_schema_view(
             )
         },
         refused=[refusal(Http404), refusal(StatementBroken)],
-    ),
-)
-
-describe_entries = extend_schema_view(
-    list=operation(
-        "listEntries",
-        tag=ACCOUNTS,
-        summary="List an account's entries",
-        description=(
-            "The statement of one of the caller's accounts, newest first: every debit and credit with the balance "
-            "after it. `nextCursor` is null on the last page."
-        ),
-        parameters=[EntryListQuery],
-        answers={
-            200: answer(
-                EntryPage,
-                "A page of entries.",
-                entries={"entries": [DEBIT | {"kind": "TRANSFER"}], "nextCursor": "7"},
-            ),
-        },
-        refused=[
-            refusal_when("invalid_cursor", lambda: EntryListQuery.read({"cursor": "first"})),
-            refusal(AccountNotFound),
-            refusal(StatementBroken),
-        ],
-    ),
-)
-
-STATEMENT = {
-    "account": FROM,
-    "currency": "INR",
-    "from": "2026-11-01T00:00:00.000Z",
-    "to": "2026-12-01T00:00:00.000Z",
-    "openingBalance": 1750.5,
-    "credited": 0,
-    "debited": 500,
-    "closingBalance": 1250.5,
-    "chainHead": DEBIT["hash"],
-    "entries": [DEBIT],
-}
-
-
-def _file(kind: str, begins: str) -> OpenApiResponse:
-    example = OpenApiExample(kind, value=begins, media_type=FORMATS[kind], response_only=True)
-    return OpenApiResponse(OpenApiTypes.BINARY, "The statement as a file.", examples=[example])
-
-
-describe_account_history = extend_schema_view(
-    statement=operation(
-        "getStatement",
-        tag=ACCOUNTS,
-        summary="Get an account's statement",
-        description=(
-            "The entries of a period, oldest first, between the opening and the closing balance that they explain. As "
-            "JSON, or as a file to keep: CSV or PDF. Statements that follow one another share no entry and lose none."
-        ),
-        parameters=[StatementQuery],
-        answers={
-            (200, FORMATS["json"]): answer(StatementEnvelope, "The statement.", statement={"statement": STATEMENT}),
-            (200, FORMATS["csv"]): _file("csv", f"account,{FROM}\r\nowner,Asha\r\ncurrency,INR\r\n"),
-            (200, FORMATS["pdf"]): _file("pdf", "%PDF-1.4"),
-        },
-        refused=[
-            refusal_when("not_a_day", lambda: StatementQuery.read({"from": "2026-02-30"})),
-            refusal_when(
-                "ends_before_it_begins", lambda: StatementQuery.read({"from": "2026-02-02", "to": "2026-02-01"})
-            ),
-            refusal(StatementTooLong),
-            refusal(AccountNotFound),
-            refusal(StatementBroken),
-        ],
-    ),
-    balance=operation(
-        "getBalanceAt",
-        tag=ACCOUNTS,
-        summary="Get an account's balance at a time",
-        description="What the last entry before that time left.",
-        parameters=[BalanceAtQuery],
-        answers={
-            200: answer(
-                BalanceAtAnswer,
-                "The balance.",
-                balance={"accountId": FROM, "balance": 1250.5, "at": TIME, "sequence": 7},
-            ),
-        },
-        refused=[
-            refusal_when("not_a_time", lambda: BalanceAtQuery.read({"at": "yesterday"})),
-            refusal(AccountNotFound),
-            refusal(StatementBroken),
-        ],
-    ),
-    history=operation(
-        "getBalanceHistory",
-        tag=ACCOUNTS,
-        summary="Get an account's balance over time",
-        description=(
-            "For a chart: entries of the period, evenly by number, with the balance that each left; the last one is "
-            "among them, and first comes the one before the period. Between two points it may have been anything."
-        ),
-        parameters=[HistoryQuery],
-        answers={
-            200: answer(
-                HistoryAnswer,
-                "Points, oldest first.",
-                points={
-                    "accountId": FROM,
-                    "currency": "INR",
-                    "points": [{"at": TIME, "balance": 1250.5, "sequence": 7}],
-                },
-            ),
-        },
-        refused=[
-            refusal_when("too_many_points", lambda: HistoryQuery.read({"points": "10000"})),
-            refusal(AccountNotFound),
-            refusal(StatementBroken),
-        ],
     ),
 )
 

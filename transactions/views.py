@@ -16,10 +16,11 @@ from ledger_project.errors import LedgerError, Unavailable
 from ledger_project.jsonio import BatchParser
 from ledger_project.paging import page
 from transactions import history, ledger
+from transactions.account_openapi import describe_entries
 from transactions.batch import FundsBatch, TransferBatch, post_batch
 from transactions.ledger import Outcome
 from transactions.models import ApprovalRequest
-from transactions.openapi import describe_entries, describe_transactions
+from transactions.openapi import describe_transactions
 from transactions.refusals import NotStaff, NotSystemUser
 from transactions.reversing import MAY_REVERSE, reverse
 from transactions.serializers import (

@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
-from django.templatetags.static import static
-from django.urls import reverse_lazy
+
+from .openapi import SPECTACULAR_SETTINGS  # noqa: F401  (Django reads it here)
+from .staff import unfold
 
 env = environ.Env()
 
@@ -363,126 +364,4 @@ SILENCED_SYSTEM_CHECKS = [
     "axes.W002",  # its middleware: the form of the log-in says who is locked out
 ]
 
-# --- The OpenAPI document ----------------------------------------------------------------------------------------
-
-SPECTACULAR_SETTINGS = {
-    "TITLE": "Backend Ledger",
-    "VERSION": "1.0.0",
-    "OAS_VERSION": "3.1.0",
-    "DESCRIPTION": (
-        "A double-entry ledger: users open accounts and move money between them, each transfer once and all or "
-        "nothing.\n\n"
-        "Money is a JSON number in major units (500, 10.5), exact to the last digit. Ids are 24 hex digits. Every path "
-        "answers with and without its trailing slash. Every refusal is `application/problem+json` with a `message` for "
-        "people and a `code` for programs; an unknown path is a 404 `not_found`, a method that a path does not "
-        "have a 405 `method_not_allowed`.\n\n"
-        "Answers say in `RateLimit` how many requests are left to you; a batch counts as its transfers. Past that: 429 "
-        "`throttled`, with `Retry-After`."
-    ),
-    "TAGS": [
-        {"name": "Authentication", "description": "Register, log in and out; sessions and passwords."},
-        {"name": "Accounts", "description": "Open accounts, read balances and statements."},
-        {"name": "Transactions", "description": "Move money, and look back."},
-        {"name": "Service", "description": "For those who run it."},
-    ],
-    "SORT_OPERATIONS": "ledger_project.openapi.reading_order",
-    "SORT_OPERATION_PARAMETERS": False,
-    "ENUM_NAME_OVERRIDES": {
-        "AccountStatus": "accounts.models.Account.Status",
-        "TransactionStatus": "transactions.models.Transaction.Status",
-        "TransactionKind": "transactions.models.Transaction.Kind",
-        "EntryDirection": "transactions.models.Entry.Direction",
-        "ApprovalKind": "transactions.models.ApprovalRequest.Kind",
-        "ApprovalStatus": "transactions.models.ApprovalRequest.Status",
-    },
-    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
-    "POSTPROCESSING_HOOKS": [
-        "drf_spectacular.hooks.postprocess_schema_enums",
-        "transactions.openapi.key_may_come_in_the_header",
-        "ledger_project.openapi.tidy_paths",
-        "ledger_project.openapi.drop_labels",
-        "ledger_project.openapi.add_what_is_shared",
-    ],
-}
-
-# --- The staff's admin -------------------------------------------------------------------------------------------
-
-
-def _page(title: str, icon: str, model: str) -> dict:
-    """A line of the admin's sidebar: the list of `model` ("app.name"), for those who may see it."""
-    app, name = model.split(".")
-    permissions = (f"{app}.view_{name}", f"{app}.change_{name}")
-    return {
-        "title": title,
-        "icon": icon,
-        "link": reverse_lazy(f"admin:{app}_{name}_changelist"),
-        "permission": lambda request: any(map(request.user.has_perm, permissions)),
-    }
-
-
-UNFOLD = {
-    "SITE_TITLE": SITE_NAME,
-    "SITE_HEADER": SITE_NAME,
-    "SITE_SYMBOL": "account_balance",
-    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "/static/favicon.svg"}],
-    "SITE_URL": "/",
-    "LOGIN": {"form": "office.lockout.LoginForm"},
-    "STYLES": [lambda request: static("office.css")],
-    # The page's and the console's green (templates/static/design.css), light to dark.
-    "COLORS": {
-        "primary": {
-            "50": "#f1f8f4",
-            "100": "#e0f0e7",
-            "200": "#bfe0cf",
-            "300": "#98d6b7",
-            "400": "#74d5a5",
-            "500": "#35a06e",
-            "600": "#14573a",
-            "700": "#0f4a30",
-            "800": "#0d4029",
-            "900": "#0a3120",
-            "950": "#06251a",
-        },
-        "base": {
-            "50": "#f6f7f4",
-            "100": "#eff1ec",
-            "200": "#dfe4dd",
-            "300": "#c6cec6",
-            "400": "#9baba2",
-            "500": "#66746c",
-            "600": "#4a5750",
-            "700": "#37423c",
-            "800": "#26302b",
-            "900": "#151b18",
-            "950": "#0d1210",
-        },
-    },
-    "ACCOUNT": {"navigation": [{"title": "Two-factor log-in", "link": reverse_lazy("second-factor-manage")}]},
-    "DASHBOARD_CALLBACK": "office.index.dashboard_callback",
-    "SIDEBAR": {
-        "navigation": [
-            {"items": [{"title": "Dashboard", "icon": "monitoring", "link": reverse_lazy("admin:index")}]},
-            {
-                "title": "Ledger",
-                "items": [
-                    _page("Accounts", "account_balance_wallet", "accounts.account"),
-                    _page("Transactions", "swap_horiz", "transactions.transaction"),
-                    _page("Entries", "receipt_long", "transactions.entry"),
-                    _page("Approvals", "approval", "transactions.approvalrequest"),
-                    _page("Findings", "report", "transactions.ledgerfinding"),
-                    _page("Anchors", "anchor", "transactions.anchor"),
-                ],
-            },
-            {
-                "title": "People",
-                "items": [
-                    _page("Users", "person", "users.user"),
-                    _page("Groups", "group", "auth.group"),
-                    _page("Notifications", "mail", "users.notification"),
-                    _page("Blacklisted tokens", "key_off", "users.blacklistedtoken"),
-                    _page("Audit log", "history", "users.auditentry"),
-                ],
-            },
-        ],
-    },
-}
+UNFOLD = unfold(SITE_NAME)
