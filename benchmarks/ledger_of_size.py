@@ -14,6 +14,7 @@ import random
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import islice
@@ -150,7 +151,7 @@ class _Ledger:
         While the database stores one chunk, the next one is decided.
         """
         stored: list[Future[None]] = []
-        with ThreadPoolExecutor(2) as writers:
+        with _indexes_at_the_end(TRANSACTIONS, ENTRIES), ThreadPoolExecutor(2) as writers:
             while chunk := tuple(islice(transfers, AT_ONCE)):
                 postings = self._decide(chunk, _now())
                 for write in stored:
@@ -188,6 +189,17 @@ class _Ledger:
                 for account in self.accounts.values()
             ]
         )
+
+
+@contextmanager
+def _indexes_at_the_end(*collections: str) -> Iterator[None]:
+    """Have the indexes of `collections` made when all is stored: keeping them up meanwhile costs more."""
+    indexes = {name: [dict(index) for index in database()[name].list_indexes()] for name in collections}
+    for name in collections:
+        database()[name].drop_indexes()
+    yield
+    for name, kept in indexes.items():
+        database().command("createIndexes", name, indexes=[index for index in kept if index["name"] != "_id_"])
 
 
 def _insert(collection: str, documents: list[Document]) -> None:

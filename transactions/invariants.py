@@ -230,8 +230,8 @@ def match_findings(entry: Document, transaction: Document | None) -> Iterator[Fi
             yield Finding(Code.TRANSACTION_DIFFERS, entry["_id"], message)
 
 
-def transaction_findings(transaction: Document, entries: dict[ObjectId, Document]) -> Iterator[Finding]:
-    """Whether `transaction` has its two entries among `entries`, and two accounts. match_findings does the rest."""
+def entries_findings(transaction: Document, entries: dict[ObjectId, Document]) -> Iterator[Finding]:
+    """Whether `transaction` has its two entries among `entries`; match_findings does the rest."""
     subject = transaction["_id"]
     for side in ("debit_entry", "credit_entry"):
         entry = entries.get(transaction[side])
@@ -240,7 +240,6 @@ def transaction_findings(transaction: Document, entries: dict[ObjectId, Document
         elif entry.get("transaction") != subject:
             message = f"its {side} {transaction[side]} belongs to transaction {entry.get('transaction')}"
             yield Finding(Code.TRANSACTION_DIFFERS, subject, message)
-    yield from standing_findings(transaction)
 
 
 def standing_findings(transaction: Document) -> Iterator[Finding]:

@@ -1,27 +1,22 @@
 """Verifying an exported ledger from its file alone: no database, and no more memory than its accounts take.
 
 The entries of an account stand together in their order, so each chain is followed as it passes by. Transactions stand
-elsewhere than their entries, and there may be any number of them. So both say what they know of an entry (its id,
-accounts, amount and so on), each fact becomes a number of 2048 bits by hashing, and the numbers of one side are added,
-those of the other taken away. Zero is left if and only if both sides say the same, each fact once: nobody finds other
-facts of the same sum. The same holds for a reversal and its original.
+elsewhere than their entries: what they say of each other is compared by facts.py.
 """
 
 from collections import defaultdict
-from hashlib import shake_256
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 from bson import ObjectId
 
 from accounts.models import Account
 from ledger_project.mongo import Document
 from transactions import export_file
+from transactions.facts import Facts
 from transactions.invariants import (
     ACCOUNT_FIELDS,
     ENTRY_FIELDS,
-    SIDES,
     START,
     TRANSACTION_FIELDS,
     Code,
@@ -40,8 +35,6 @@ from transactions.invariants import (
 from transactions.models import Entry, Transaction
 from transactions.verification import Report
 
-FACT_BYTES = 256
-MODULUS = 1 << 8 * FACT_BYTES
 FIELDS = {
     Account._meta.db_table: ACCOUNT_FIELDS,
     Entry._meta.db_table: ENTRY_FIELDS,
@@ -70,7 +63,7 @@ class _Offline:
         self.owners: dict[ObjectId, ObjectId] = {}
         self.account: Document | None = None  # whose entries are passing by
         self.link: Link = START
-        self.entries_left = self.links_left = 0
+        self.facts = Facts()
 
     def take(self, name: str, document: Document) -> None:
         """One document."""
@@ -98,16 +91,16 @@ class _Offline:
             else:
                 self.report.add(head_findings(account, START))
         self._totals()
-        if self.entries_left:
+        if not self.facts.entries_agree:
             message = "the transactions and their entries do not say the same; verify_ledger tells which, once imported"
             self.report.add([Finding(Code.TRANSACTION_DIFFERS, "the export", message)])
-        if self.links_left:
+        if not self.facts.links_agree:
             message = "reversals and their originals do not say the same; verify_ledger tells which, once imported"
             self.report.add([Finding(Code.REVERSAL_LINK, "the export", message)])
 
     def _entry(self, entry: Document) -> None:
         self.report.entries += 1
-        self.entries_left = (self.entries_left + _fact(_of_entry(entry))) % MODULUS
+        self.facts.said_by_entry(entry)
         if self.account is None or self.account["_id"] != entry["account"]:
             self._end_chain()
             self.account, self.link = self.accounts.get(entry["account"]), START
@@ -131,12 +124,7 @@ class _Offline:
         self.report.transactions += 1
         self.report.add(standing_findings(transaction))
         self.report.add(owner_findings(transaction, self.owners))
-        for direction in SIDES:
-            self.entries_left = (self.entries_left - _fact(_of_side(transaction, direction))) % MODULUS
-        if "reverses" in transaction:
-            self.links_left = (self.links_left + _fact(_of_reversal(transaction))) % MODULUS
-        if "reversed_by" in transaction:
-            self.links_left = (self.links_left - _fact(_of_original(transaction))) % MODULUS
+        self.facts.said_by_transaction(transaction)
 
     def _totals(self) -> None:
         sums: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
@@ -148,35 +136,3 @@ class _Offline:
         for currency, (sum_minor, issued_minor, accounts) in sorted(sums.items()):
             self.report.totals[currency] = Total(sum_minor, issued_minor, accounts)
             self.report.add(total_findings(currency, self.report.totals[currency]))
-
-
-def _fact(*said: Any) -> int:
-    return int.from_bytes(shake_256(repr(said).encode()).digest(FACT_BYTES), "big")
-
-
-def _of_entry(entry: Document) -> tuple[Any, ...]:
-    """What an entry says of itself."""
-    own = (entry["_id"], entry["transaction"], entry["direction"], entry["account"], entry["counter_account"])
-    return (*own, *_said_twice(entry))
-
-
-def _of_side(transaction: Document, direction: str) -> tuple[Any, ...]:
-    """What a transaction says of its entry of this direction."""
-    itself, own, other = (transaction[field] for field in SIDES[direction])
-    return itself, transaction["_id"], direction, own, other, *_said_twice(transaction)
-
-
-def _said_twice(document: Document) -> tuple[Any, ...]:
-    return int(document["amount_minor"]), document["currency"], document["created_at"]
-
-
-def _of_reversal(made: Document) -> tuple[Any, ...]:
-    """What a reversal says of itself and its original."""
-    money = (int(made["amount_minor"]), made["currency"])
-    return made["_id"], made["reverses"], made["from_account"], made["to_account"], *money
-
-
-def _of_original(original: Document) -> tuple[Any, ...]:
-    """What an original says of its reversal and itself."""
-    money = (int(original["amount_minor"]), original["currency"])
-    return original["reversed_by"], original["_id"], original["to_account"], original["from_account"], *money

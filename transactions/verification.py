@@ -6,6 +6,10 @@ read later, and an entry that was read has its transaction. What looks wrong the
 account not seen before) is read again before it is called a finding. Only the sum of all balances needs one moment for
 the whole: that is one short snapshot read.
 
+An entry and its transaction must tell the same story. Verifying the whole ledger adds up what both say (facts.py) and
+looks up only what was posted of late, for its other side may not have been there yet when it would have been added; if
+the sums differ, all is looked up, which tells what is wrong, or that nothing is.
+
 Memory is bounded by the sizes of the batches, whatever the size of the ledger.
 """
 
@@ -30,6 +34,7 @@ from accounts.opening import AccountNotFound
 from ledger_project.mongo import Document, database, first_id
 from transactions.account_history import last_before, link_at
 from transactions.anchors import chain_findings
+from transactions.facts import Facts
 from transactions.invariants import (
     ACCOUNT_FIELDS,
     ENTRY_FIELDS,
@@ -42,6 +47,7 @@ from transactions.invariants import (
     Link,
     Total,
     account_findings,
+    entries_findings,
     entry_findings,
     has_shape,
     head_findings,
@@ -50,8 +56,8 @@ from transactions.invariants import (
     owner_findings,
     reversal_findings,
     shape_findings,
+    standing_findings,
     total_findings,
-    transaction_findings,
 )
 from transactions.models import Entry, Transaction
 from transactions.signals import ledger_verified
@@ -63,6 +69,8 @@ DOCUMENTS_AT_ONCE = 2000
 LOWEST_ID = ObjectId("0" * 24)
 IMPORTS, THE_IMPORT = "imports", "the import"
 CLOCKS_DIFFER = timedelta(seconds=60)  # what the clocks of the web hosts may differ by, at most
+# No posting takes longer than transactionLifetimeLimitSeconds: what is older has been stored, or never will be.
+SETTLED_AFTER = CLOCKS_DIFFER + timedelta(seconds=60)
 # Without these nothing keeps a key or a number from being used twice, or a transaction from being reversed twice.
 UNIQUE_INDEXES = (
     (TRANSACTIONS, "one_per_key", [("idempotency_key", 1), ("initiator", 1)], None),
@@ -159,14 +167,19 @@ class Verifier:
         self.session = session
         self.report = report
         self.progress = progress
+        self.facts = Facts()
+        self.settled = LOWEST_ID  # transactions below are compared with their entries by their facts
 
     def verify_ledger(self) -> None:
         """All of it."""
         self.verify_whole()
         self._accounts_of_odd_ids()
+        self.settled = first_id((timezone.now() - SETTLED_AFTER).timestamp())
         for accounts, within in self._account_batches():
             self._accounts(accounts, within)
         self._transactions({})
+        if not self.facts.entries_agree:
+            self._look_settled_up()
 
     def verify_whole(self) -> None:
         """What no account tells by itself: the unique indexes, and that the balances sum to zero."""
@@ -290,11 +303,37 @@ class Verifier:
         """The well-formed entries that `within` finds, by account and sequence, each matched with its transaction."""
         stream = self._find(ENTRIES, within, ENTRY_FIELDS).sort([("account", 1), ("sequence", 1)]).allow_disk_use(True)
         for batch in self._batches(stream, ENTRY_FIELDS):
-            ids = {entry["transaction"] for entry in batch}
-            transactions = self._by_id(TRANSACTIONS, ids, TRANSACTION_FIELDS)
+            recent = []
             for entry in batch:
-                self.report.add(match_findings(entry, transactions.get(entry["transaction"])))
+                if entry["transaction"] < self.settled:
+                    self.facts.said_by_entry(entry)
+                else:
+                    recent.append(entry)
+            self._look_transactions_up(recent)
             yield from batch
+
+    def _look_transactions_up(self, entries: list[Document]) -> None:
+        """Match `entries` with the transactions that they name."""
+        found = self._by_id(TRANSACTIONS, {entry["transaction"] for entry in entries}, TRANSACTION_FIELDS)
+        for entry in entries:
+            self.report.add(match_findings(entry, found.get(entry["transaction"])))
+
+    def _look_entries_up(self, transactions: list[Document]) -> None:
+        """Match `transactions` with the entries that they name."""
+        ids = {transaction[side] for transaction in transactions for side in ("debit_entry", "credit_entry")}
+        found = self._by_id(ENTRIES, ids, ["transaction"])
+        for transaction in transactions:
+            self.report.add(entries_findings(transaction, found))
+
+    def _look_settled_up(self) -> None:
+        """The facts do not agree: find out where. What is malformed has been told."""
+        for name, key, fields, look_up in (
+            (ENTRIES, "transaction", ENTRY_FIELDS, self._look_transactions_up),
+            (TRANSACTIONS, "_id", TRANSACTION_FIELDS, self._look_entries_up),
+        ):
+            documents = iter(self._find(name, {key: {"$lt": self.settled}}, fields))
+            while batch := list(islice(documents, DOCUMENTS_AT_ONCE)):
+                look_up([document for document in batch if has_shape(document, fields)])
 
     def _chain(self, account: Document, entries: Iterable[Document]) -> None:
         """Follow the chain of `account` through its entries to its head.
@@ -332,16 +371,20 @@ class Verifier:
         stream = self._find(TRANSACTIONS, filter_, [*TRANSACTION_FIELDS, *OF_REVERSALS])
         for batch in self._batches(stream, TRANSACTION_FIELDS):
             self.report.transactions += len(batch)
-            ids = {transaction[side] for transaction in batch for side in ("debit_entry", "credit_entry")}
-            entries = self._by_id(ENTRIES, ids, ["transaction"])
             named = {transaction[side] for transaction in batch for side in ("from_account", "to_account")}
             owners = {key: found.get("user") for key, found in self._by_id(ACCOUNTS, named, ["user"]).items()}
             links = {transaction[link] for transaction in batch for link in LINKS if link in transaction}
-            linked = self._by_id(TRANSACTIONS, links, [*TRANSACTION_FIELDS, *LINKS]) if links else {}
+            linked = self._by_id(TRANSACTIONS, links, [*TRANSACTION_FIELDS, *LINKS])
+            recent = []
             for transaction in batch:
-                self.report.add(transaction_findings(transaction, entries))
+                if transaction["_id"] < self.settled:
+                    self.facts.said_by_transaction(transaction)
+                else:
+                    recent.append(transaction)
+                self.report.add(standing_findings(transaction))
                 self.report.add(owner_findings(transaction, owners))
                 self.report.add(reversal_findings(transaction, linked))
+            self._look_entries_up(recent)
 
     def _batches(self, stream: Iterable[Document], fields: dict[str, type]) -> Iterator[list[Document]]:
         """`stream` in batches, without the malformed documents: those are findings."""
@@ -359,6 +402,8 @@ class Verifier:
         return self._rows(ACCOUNTS).find_one({"_id": account_id}, list(ACCOUNT_FIELDS), session=self.session)
 
     def _by_id(self, collection: str, ids: set[ObjectId], fields: Iterable[str]) -> dict[ObjectId, Document]:
+        if not ids:
+            return {}
         return {found["_id"]: found for found in self._find(collection, {"_id": {"$in": list(ids)}}, fields)}
 
     def _find(self, collection: str, filter_: Document, fields: Iterable[str]):

@@ -8,8 +8,8 @@ from bson import ObjectId
 from accounts.opening import AccountNotFound
 from ledger_project.mongo import database
 from transactions.invariants import Code
-from transactions.tests.tampering import Ledger, change, entry, found, insert, small_batches
-from transactions.verification import extent, verify
+from transactions.tests.tampering import Ledger, all_is_settled, change, entry, found, insert, small_batches
+from transactions.verification import Verifier, extent, verify
 
 
 class TestAnUntouchedLedger:
@@ -35,6 +35,22 @@ class TestAnUntouchedLedger:
         seen: list[int] = []
         verify(progress=seen.append)
         assert sum(seen) == extent() == 12
+
+    def test_is_not_looked_up_row_by_row(self, books: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Unless it is young: then what it says of its entries is added up, and agrees."""
+        looked_up: list[str] = []
+        look = Verifier._by_id
+
+        def noted(self: Verifier, collection: str, ids: set[ObjectId], fields: Any) -> Any:
+            looked_up.extend([collection] * len(ids))
+            return look(self, collection, ids, fields)
+
+        monkeypatch.setattr(Verifier, "_by_id", noted)
+        with all_is_settled():
+            assert verify().whole
+        assert set(looked_up) == {"accounts"}
+        assert verify().whole
+        assert set(looked_up) == {"accounts", "entries", "transactions"}
 
     def test_leaves_the_garbage_collector_as_it_was(self, books: Ledger) -> None:
         import gc

@@ -1,6 +1,8 @@
 """Verifying while money moves: what is posted meanwhile is no finding, and hides none."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import nullcontext
 from decimal import Decimal
 from operator import gt
 from typing import Any
@@ -13,9 +15,16 @@ from accounts.opening import open_account
 from ledger_project.mongo import database
 from transactions import ledger, verification
 from transactions.posting import Transfer
-from transactions.tests.tampering import Ledger, change, entry, insert
+from transactions.tests.tampering import Ledger, all_is_settled, change, entry, insert
 from transactions.verification import verify
 from users.tests.waiting import wait_until
+
+
+@pytest.fixture(params=["looked up", "added up"], autouse=True)
+def way(request: pytest.FixtureRequest) -> Iterator[None]:
+    """How transactions and entries are compared: with wrong clocks, live ones may be taken for settled."""
+    with all_is_settled() if request.param == "added up" else nullcontext():
+        yield
 
 
 class TestBesideLiveTraffic:
