@@ -28,7 +28,7 @@ class Plan:
     memory_marks: tuple[int, int]  # after how many transfers memory is looked at
 
 
-FULL = Plan(rounds=3, seconds=3, transfers=1_000_000, memory_marks=(20_000, 200_000))
+FULL = Plan(rounds=5, seconds=2, transfers=1_000_000, memory_marks=(20_000, 200_000))
 QUICK = Plan(rounds=1, seconds=2, transfers=20_000, memory_marks=(1_000, 20_000))
 
 
@@ -191,7 +191,7 @@ def _of_an_account(stage: Stage, plan: Plan, ledger: Ledger) -> list[Figure]:
         f"{statement}&cursor={cursor}",
         statement,
     )
-    hub, small, deep, first = in_turns(2 * plan.rounds, *(_reader(stage, ledger, path) for path in paths))
+    hub, small, deep, first = in_turns(plan.rounds, *(_reader(stage, ledger, path) for path in paths))
     count = f"{ledger.hub_entries:,}"
     return [
         at_most(
