@@ -20,7 +20,7 @@ SAID = {True: "met", False: "**not met**", None: "skipped"}
 
 def conditions(plan: Plan, mongod: str) -> dict[str, Any]:
     """Under what the figures were measured: what one must know to compare them."""
-    web = re.search(r"^web: exec (.*)$", (ROOT / "Procfile").read_text(), re.MULTILINE)
+    web = re.search(r"^web: (.*)$", (ROOT / "Procfile").read_text(), re.MULTILINE)
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "commit": _commit(),
