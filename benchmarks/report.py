@@ -26,7 +26,7 @@ def conditions(plan: Plan, mongod: str) -> dict[str, Any]:
         "commit": _commit(),
         "machine": f"{os.cpu_count()} cores, {_processor()}, {platform.system()}",
         "python": platform.python_version(),
-        "mongod": f"{mongod}, one-node replica set, every write majority and journaled",
+        "mongod": f"{mongod}, one-node replica set with its own choice of cache, every write majority and journaled",
         "load": f"wrk, 1 thread; {plan.rounds} rounds of {plan.seconds} s a side, in turns, after a warm-up",
         "web": web[1] if web else "?",
         "web processes": "2 where no number is named",

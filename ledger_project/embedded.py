@@ -126,13 +126,18 @@ class _Server:
 
 
 class Mongo(_Server):
-    """A one-node replica set, so that there are transactions. `test=True` allows fail points."""
+    """A one-node replica set, so that there are transactions.
+
+    `test=True` allows fail points. `cache_gb` is small enough for one's own machine; None is what MongoDB takes by
+    itself, half of the memory.
+    """
 
     name = "mongod"
 
-    def __init__(self, directory: Path, *, test: bool = False) -> None:
+    def __init__(self, directory: Path, *, test: bool = False, cache_gb: float | None = 1) -> None:
         super().__init__(directory)
         self.test = test
+        self.cache = [] if cache_gb is None else ["--wiredTigerCacheSizeGB", str(cache_gb)]
 
     @property
     def uri(self) -> str:
@@ -152,7 +157,7 @@ class Mongo(_Server):
             *("--bind_ip", "127.0.0.1"),
             *("--replSet", "ledger"),
             *("--networkMessageCompressors", "snappy,zstd"),  # zlib is CVE-2025-14847 in this release
-            *("--wiredTigerCacheSizeGB", "1"),
+            *self.cache,
             *("--nounixsocket",),
             *(word for name, value in parameters.items() for word in ("--setParameter", f"{name}={value}")),
         ]
