@@ -193,7 +193,10 @@ class _Ledger:
 
 @contextmanager
 def _indexes_at_the_end(*collections: str) -> Iterator[None]:
-    """Have the indexes of `collections` made when all is stored: keeping them up meanwhile costs more."""
+    """Have the indexes of `collections` made when all is stored: keeping them up meanwhile costs more.
+
+    If that fails there are none, and no ledger to measure on either.
+    """
     indexes = {name: [dict(index) for index in database()[name].list_indexes()] for name in collections}
     for name in collections:
         database()[name].drop_indexes()

@@ -129,7 +129,7 @@ class Mongo(_Server):
     """A one-node replica set, so that there are transactions.
 
     `test=True` allows fail points. `cache_gb` is small enough for one's own machine; None is what MongoDB takes by
-    itself, half of the memory.
+    itself, about half of the memory.
     """
 
     name = "mongod"

@@ -2,13 +2,13 @@
 
 Transactions stand elsewhere than their entries, and there may be any number of both. So each says what it knows of an
 entry (its id, accounts, amount and so on), each fact becomes a number of 2048 bits by hashing, and the numbers of one
-side are added, those of the other taken away. Zero is left if and only if both sides say the same, each fact once:
-nobody finds other facts of the same sum. The same holds for a reversal and its original.
+side are added, those of the other taken away. Where both sides say the same, each fact once, zero is left; and nobody
+finds other facts that leave zero, as long as each document stands once: in a collection the index of _id sees to that,
+and what an export has twice cannot be imported. The same holds for reversals and their originals.
 """
 
 from hashlib import shake_256
-
-from bson import ObjectId
+from typing import Any
 
 from ledger_project.mongo import Document
 from transactions.invariants import SIDES
@@ -17,45 +17,59 @@ FACT_BYTES = 256
 MODULUS = 1 << 8 * FACT_BYTES
 
 
-class Facts:
-    """What has been said so far. Takes well-formed documents in any order, and two numbers of memory."""
+class EntryFacts:
+    """What entries and transactions have said of the entries so far. Takes well-formed documents, in any order."""
 
     def __init__(self) -> None:
-        self._entries = self._links = 0
+        self._left = 0
 
     def said_by_entry(self, entry: Document) -> None:
         """An entry, of itself."""
-        own = (entry["_id"], entry["transaction"], entry["account"], entry["counter_account"])
-        self._entries += _fact(f"{entry['direction']}|{_said_twice(entry)}", *own)
+        ids = (entry["_id"], entry["transaction"], entry["account"], entry["counter_account"])
+        self._left += _number(_words(entry["direction"], entry), ids)
 
     def said_by_transaction(self, made: Document) -> None:
-        """A transaction, of its two entries, and of the one that it reverses, or is reversed by."""
-        both = _said_twice(made)
+        """A transaction, of its two entries."""
         for direction, (itself, own, other) in SIDES.items():
-            self._entries -= _fact(f"{direction}|{both}", made[itself], made["_id"], made[own], made[other])
-        money = f"{made['amount_minor']}|{made['currency']}"
+            self._left -= _number(_words(direction, made), (made[itself], made["_id"], made[own], made[other]))
+
+    @property
+    def agree(self) -> bool:
+        """Whether both sides said the same."""
+        return self._left % MODULUS == 0
+
+
+class LinkFacts:
+    """What reversals and their originals have said of each other so far. A link may be of any type."""
+
+    def __init__(self) -> None:
+        self._left = 0
+
+    def said_by(self, made: Document) -> None:
+        """A transaction, of the one that it reverses, or is reversed by."""
+        money = (int(made["amount_minor"]), made["currency"])
         if "reverses" in made:
-            self._links += _fact(money, made["_id"], made["reverses"], made["from_account"], made["to_account"])
+            self._left += _number(
+                repr((made["_id"], made["reverses"], made["from_account"], made["to_account"], money))
+            )
         if "reversed_by" in made:
-            self._links -= _fact(money, made["reversed_by"], made["_id"], made["to_account"], made["from_account"])
+            self._left -= _number(
+                repr((made["reversed_by"], made["_id"], made["to_account"], made["from_account"], money))
+            )
 
     @property
-    def entries_agree(self) -> bool:
-        """Whether entries and transactions said the same of the entries."""
-        return self._entries % MODULUS == 0
-
-    @property
-    def links_agree(self) -> bool:
-        """Whether reversals and their originals said the same of each other."""
-        return self._links % MODULUS == 0
+    def agree(self) -> bool:
+        """Whether both sides said the same."""
+        return self._left % MODULUS == 0
 
 
-def _said_twice(document: Document) -> str:
+def _words(direction: str, document: Document) -> str:
+    """What an entry and its transaction both say, besides the ids."""
     time = document["created_at"].replace(tzinfo=None)  # all are in UTC, and to say so costs four times as much
-    return f"{document['amount_minor']}|{document['currency']}|{time}"
+    return f"{direction}|{document['amount_minor']}|{document['currency']!r}|{time}"
 
 
-def _fact(words: str, *ids: ObjectId) -> int:
+def _number(words: str, ids: tuple[Any, ...] = ()) -> int:
     """The ids are as long as they are many, so no two facts read the same."""
     said = words.encode() + b"".join([each.binary for each in ids])
     return int.from_bytes(shake_256(said).digest(FACT_BYTES), "big")

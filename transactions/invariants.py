@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from bson import ObjectId
+from bson.code import Code as JavaScript  # BSON has a type for it, which passes for a string
 
 from accounts.models import GENESIS, Account
 from ledger_project.money import UnknownCurrency, to_major
@@ -154,15 +155,18 @@ def total_findings(currency: str, total: Total) -> Iterator[Finding]:
 
 def has_shape(document: Document, fields: dict[str, type]) -> bool:
     """Whether every field is there with its type, so that the rules below can rely on it."""
-    typed = all(map(isinstance, map(document.get, fields), fields.values()))
+    values = [document.get(name) for name in fields]
+    typed = all(map(isinstance, values, fields.values())) and JavaScript not in map(type, values)
     return typed and document.get("direction", Entry.Direction.DEBIT.value) in SIDES
 
 
 def shape_findings(document: Document, fields: dict[str, type]) -> Iterator[Finding]:
     """What keeps `document` from having that shape."""
     for name, type_ in fields.items():
-        if not isinstance(document.get(name), type_) or (name == "direction" and document[name] not in SIDES):
-            message = f"{name} is {document.get(name)!r}, which no posting writes ({type_.__name__})"
+        value = document.get(name)
+        is_typed = isinstance(value, type_) and not isinstance(value, JavaScript)
+        if not is_typed or (name == "direction" and value not in SIDES):
+            message = f"{name} is {value!r}, which no posting writes ({type_.__name__})"
             yield Finding(Code.MALFORMED, document["_id"], message)
 
 
@@ -305,7 +309,10 @@ def reversal_findings(transaction: Document, linked: dict[ObjectId, Document]) -
     due = _due_links(transaction)
     for link, back in (LINKS, LINKS[::-1]):
         if link in transaction and due[link]:
-            yield from _link_findings(transaction, link, linked.get(transaction[link]), back)
+            named = transaction[link]
+            yield from _link_findings(
+                transaction, link, linked.get(named) if isinstance(named, ObjectId) else None, back
+            )
 
 
 def _due_links(transaction: Document) -> dict[str, bool]:

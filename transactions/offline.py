@@ -13,7 +13,7 @@ from bson import ObjectId
 from accounts.models import Account
 from ledger_project.mongo import Document
 from transactions import export_file
-from transactions.facts import Facts
+from transactions.facts import EntryFacts, LinkFacts
 from transactions.invariants import (
     ACCOUNT_FIELDS,
     ENTRY_FIELDS,
@@ -63,7 +63,7 @@ class _Offline:
         self.owners: dict[ObjectId, ObjectId] = {}
         self.account: Document | None = None  # whose entries are passing by
         self.link: Link = START
-        self.facts = Facts()
+        self.entry_facts, self.link_facts = EntryFacts(), LinkFacts()
 
     def take(self, name: str, document: Document) -> None:
         """One document."""
@@ -91,16 +91,16 @@ class _Offline:
             else:
                 self.report.add(head_findings(account, START))
         self._totals()
-        if not self.facts.entries_agree:
+        if not self.entry_facts.agree:
             message = "the transactions and their entries do not say the same; verify_ledger tells which, once imported"
             self.report.add([Finding(Code.TRANSACTION_DIFFERS, "the export", message)])
-        if not self.facts.links_agree:
+        if not self.link_facts.agree:
             message = "reversals and their originals do not say the same; verify_ledger tells which, once imported"
             self.report.add([Finding(Code.REVERSAL_LINK, "the export", message)])
 
     def _entry(self, entry: Document) -> None:
         self.report.entries += 1
-        self.facts.said_by_entry(entry)
+        self.entry_facts.said_by_entry(entry)
         if self.account is None or self.account["_id"] != entry["account"]:
             self._end_chain()
             self.account, self.link = self.accounts.get(entry["account"]), START
@@ -124,7 +124,8 @@ class _Offline:
         self.report.transactions += 1
         self.report.add(standing_findings(transaction))
         self.report.add(owner_findings(transaction, self.owners))
-        self.facts.said_by_transaction(transaction)
+        self.entry_facts.said_by_transaction(transaction)
+        self.link_facts.said_by(transaction)
 
     def _totals(self) -> None:
         sums: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])

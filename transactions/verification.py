@@ -34,7 +34,7 @@ from accounts.opening import AccountNotFound
 from ledger_project.mongo import Document, database, first_id
 from transactions.account_history import last_before, link_at
 from transactions.anchors import chain_findings
-from transactions.facts import Facts
+from transactions.facts import EntryFacts
 from transactions.invariants import (
     ACCOUNT_FIELDS,
     ENTRY_FIELDS,
@@ -167,7 +167,7 @@ class Verifier:
         self.session = session
         self.report = report
         self.progress = progress
-        self.facts = Facts()
+        self.facts = EntryFacts()
         self.settled = LOWEST_ID  # transactions below are compared with their entries by their facts
 
     def verify_ledger(self) -> None:
@@ -178,7 +178,7 @@ class Verifier:
         for accounts, within in self._account_batches():
             self._accounts(accounts, within)
         self._transactions({})
-        if not self.facts.entries_agree:
+        if not self.facts.agree:
             self._look_settled_up()
 
     def verify_whole(self) -> None:
@@ -373,7 +373,7 @@ class Verifier:
             self.report.transactions += len(batch)
             named = {transaction[side] for transaction in batch for side in ("from_account", "to_account")}
             owners = {key: found.get("user") for key, found in self._by_id(ACCOUNTS, named, ["user"]).items()}
-            links = {transaction[link] for transaction in batch for link in LINKS if link in transaction}
+            links = {other for made in batch for link in LINKS if isinstance(other := made.get(link), ObjectId)}
             linked = self._by_id(TRANSACTIONS, links, [*TRANSACTION_FIELDS, *LINKS])
             recent = []
             for transaction in batch:

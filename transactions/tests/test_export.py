@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 import subprocess
 import sys
 import tracemalloc
@@ -255,6 +256,19 @@ class TestABrokenFile:
     def test_whose_trailer_is_right_is_found_by_its_content(self, exported: Path, change: Any, found: str) -> None:
         rewrite(exported, gzip.decompress(exported.read_bytes()).replace(*change, 1).splitlines(True))
         assert found in verify_file(exported).counts
+
+    @pytest.mark.parametrize("odd", [b'"x"', b"null", b"[1]"])
+    def test_whose_reversal_names_no_id_is_found(self, exported: Path, odd: bytes) -> None:
+        rewrite(exported, [re.sub(rb'(?<="reverses": ){[^}]*}', odd, line) for line in lines_of(exported)])
+        assert verify_file(exported).counts["reversal_link"] == 1
+
+    @pytest.mark.parametrize("currency", [rb'"\\ud800"', b'{"$code": "INR"}'])
+    def test_whose_transaction_is_in_no_currency_is_found(self, exported: Path, currency: bytes) -> None:
+        lines = lines_of(exported)
+        at = next(at for at, line in enumerate(lines) if line.startswith(b'{"transactions"'))
+        lines[at] = lines[at].replace(b'"currency": "INR"', b'"currency": ' + currency)
+        rewrite(exported, lines)
+        assert verify_file(exported).counts["transaction_differs"] == 1
 
     @pytest.mark.parametrize("name", [b'{"entries"', b'{"transactions"', b'{"accounts"'])
     @pytest.mark.parametrize("which", [0, -1])

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from bson import Int64, ObjectId
+from bson.code import Code as JavaScript
 
 from ledger_project.mongo import database
 from transactions import ledger, verification
@@ -203,6 +204,17 @@ class TestATamperedTransaction:
         change("transactions", transaction(books.alice, 2)["_id"], amount_minor=10_000.0)
         assert found() == {"malformed": 1}
 
+    def test_whose_currency_is_javascript(self, books: Ledger) -> None:
+        """To Python it is a string, and reads the same."""
+        change("transactions", transaction(books.alice, 2)["_id"], currency=JavaScript("INR"))
+        assert found() == {"malformed": 1, "transaction_differs": 2}
+
+    @pytest.mark.parametrize("link", ["reverses", "reversed_by"])
+    @pytest.mark.parametrize("odd", ["original", None, 5, [ObjectId()], {"of": 1}])
+    def test_with_a_link_that_is_no_id(self, books: Ledger, link: str, odd: Any) -> None:
+        change("transactions", transaction(books.alice, 2)["_id"], **{link: odd})
+        assert found() == {"reversal_link": 1}
+
 
 class TestATamperedReversal:
     """Bob's 50, entries 3 of Alice and 2 of Bob, went back to Alice."""
@@ -214,6 +226,11 @@ class TestATamperedReversal:
         assert found() == {}
         rows = [database().transactions.find_one({"_id": key}) for key in (original, reversal)]
         return rows[0], rows[1]
+
+    @pytest.mark.parametrize("odd", ["original", None, 5, [ObjectId()], {"of": 1}])
+    def test_whose_link_is_no_id(self, made: Any, odd: Any) -> None:
+        change("transactions", made[1]["_id"], reverses=odd)
+        assert found() == {"reversal_link": 2, "transaction_fingerprint": 1}
 
     def test_whose_original_says_that_it_was_not_reversed(self, made: Any) -> None:
         original, _ = made
