@@ -8,7 +8,8 @@ and what an export has twice cannot be imported. The same holds for reversals an
 """
 
 from hashlib import shake_256
-from typing import Any
+
+from bson import ObjectId
 
 from ledger_project.mongo import Document
 from transactions.invariants import SIDES
@@ -17,11 +18,20 @@ FACT_BYTES = 256
 MODULUS = 1 << 8 * FACT_BYTES
 
 
-class EntryFacts:
-    """What entries and transactions have said of the entries so far. Takes well-formed documents, in any order."""
+class _Facts:
+    """What has been said so far: one side is added, the other taken away."""
 
     def __init__(self) -> None:
         self._left = 0
+
+    @property
+    def agree(self) -> bool:
+        """Whether both sides said the same."""
+        return self._left % MODULUS == 0
+
+
+class EntryFacts(_Facts):
+    """What entries and transactions say of the entries. Takes well-formed documents, in any order."""
 
     def said_by_entry(self, entry: Document) -> None:
         """An entry, of itself."""
@@ -33,34 +43,18 @@ class EntryFacts:
         for direction, (itself, own, other) in SIDES.items():
             self._left -= _number(_words(direction, made), (made[itself], made["_id"], made[own], made[other]))
 
-    @property
-    def agree(self) -> bool:
-        """Whether both sides said the same."""
-        return self._left % MODULUS == 0
 
-
-class LinkFacts:
-    """What reversals and their originals have said of each other so far. A link may be of any type."""
-
-    def __init__(self) -> None:
-        self._left = 0
+class LinkFacts(_Facts):
+    """What reversals and their originals say of each other. A link may be of any type."""
 
     def said_by(self, made: Document) -> None:
         """A transaction, of the one that it reverses, or is reversed by."""
+        payer, payee = made["from_account"], made["to_account"]
         money = (int(made["amount_minor"]), made["currency"])
         if "reverses" in made:
-            self._left += _number(
-                repr((made["_id"], made["reverses"], made["from_account"], made["to_account"], money))
-            )
+            self._left += _number(repr((made["_id"], made["reverses"], payer, payee, money)))
         if "reversed_by" in made:
-            self._left -= _number(
-                repr((made["reversed_by"], made["_id"], made["to_account"], made["from_account"], money))
-            )
-
-    @property
-    def agree(self) -> bool:
-        """Whether both sides said the same."""
-        return self._left % MODULUS == 0
+            self._left -= _number(repr((made["reversed_by"], made["_id"], payee, payer, money)))
 
 
 def _words(direction: str, document: Document) -> str:
@@ -69,7 +63,7 @@ def _words(direction: str, document: Document) -> str:
     return f"{direction}|{document['amount_minor']}|{document['currency']!r}|{time}"
 
 
-def _number(words: str, ids: tuple[Any, ...] = ()) -> int:
-    """The ids are as long as they are many, so no two facts read the same."""
+def _number(words: str, ids: tuple[ObjectId, ...] = ()) -> int:
+    """The fact of these words and ids. An id has 12 bytes, and a sum its number of ids: no two facts read the same."""
     said = words.encode() + b"".join([each.binary for each in ids])
     return int.from_bytes(shake_256(said).digest(FACT_BYTES), "big")

@@ -310,9 +310,8 @@ def reversal_findings(transaction: Document, linked: dict[ObjectId, Document]) -
     for link, back in (LINKS, LINKS[::-1]):
         if link in transaction and due[link]:
             named = transaction[link]
-            yield from _link_findings(
-                transaction, link, linked.get(named) if isinstance(named, ObjectId) else None, back
-            )
+            other = linked.get(named) if isinstance(named, ObjectId) else None
+            yield from _link_findings(transaction, link, other, back)
 
 
 def _due_links(transaction: Document) -> dict[str, bool]:
